@@ -1,0 +1,91 @@
+"""The bucket's map: every key Pneumo reads or writes is named here and nowhere else.
+
+All functions are pure. Identifiers that come from outside (batch ids, run ids, versions) are
+checked by ``identifier`` before they become part of a key, so no key can leave its folder.
+"""
+
+import re
+
+from pneumo_tasks.errors import BadConfiguration
+
+CHAMPION = "champion.json"
+LEDGER = "ledger/"
+INCOMING = "incoming/"
+VALIDATIONS = "validations/"
+DATASETS = "datasets/"
+RUNS = "runs/"
+MODELS = "models/"
+STORE_PROBES = "store-probes/"
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+def identifier(value: str, kind: str) -> str:
+    """Return ``value`` if it is safe as one segment of a key.
+
+    Raises BadConfiguration for anything but 1-200 letters, digits, dots, dashes and underscores
+    that starts with a letter or a digit.
+    """
+    if not _IDENTIFIER.fullmatch(value) or ".." in value:
+        raise BadConfiguration(
+            f"{value!r} is not a {kind}",
+            found="allowed: letters, digits, '.', '_', '-'; at most 200 characters",
+            do=f"Use another {kind}.",
+        )
+    return value
+
+
+def run_key(run_id: str) -> str:
+    """Turn an Airflow run id (which holds ':' and '+') into a segment of a key, one to one enough."""
+    return identifier(re.sub(r"[^A-Za-z0-9._-]", "-", run_id), "run id")
+
+
+def incoming(batch_id: str, path: str = "") -> str:
+    return f"{INCOMING}{identifier(batch_id, 'batch id')}/{path}"
+
+
+def batch_manifest(batch_id: str) -> str:
+    return incoming(batch_id, "batch.json")
+
+
+def batch_images_csv(batch_id: str) -> str:
+    return incoming(batch_id, "images.csv")
+
+
+def validation(batch_id: str, digest: str, name: str = "") -> str:
+    batch_id, digest = identifier(batch_id, "batch id"), identifier(digest, "batch digest")
+    return f"{VALIDATIONS}{batch_id}/{digest}/{name}"
+
+
+def quarantine(batch_id: str, digest: str) -> str:
+    return f"quarantine/{identifier(batch_id, 'batch id')}/{identifier(digest, 'batch digest')}/rejected.csv"
+
+
+def dataset(snapshot_id: str, name: str = "") -> str:
+    return f"{DATASETS}{identifier(snapshot_id, 'snapshot id')}/{name}"
+
+
+def dataset_decision(snapshot_id: str, run_id: str) -> str:
+    """A marker: this run reached a decision on this snapshot."""
+    return dataset(snapshot_id, f"decisions/{run_key(run_id)}")
+
+
+def features(extractor_id: str, shard_id: str, name: str = "") -> str:
+    return f"features/{identifier(extractor_id, 'extractor id')}/{identifier(shard_id, 'shard id')}/{name}"
+
+
+def run(run_id: str, name: str = "") -> str:
+    return f"{RUNS}{run_key(run_id)}/{name}"
+
+
+def model(version: str, name: str = "") -> str:
+    return f"{MODELS}{identifier(version, 'model version')}/{name}"
+
+
+def ledger_entry(seq: int) -> str:
+    return f"{LEDGER}{seq:08d}.json"
+
+
+def test_set_look(test_set_id: str, look_id: str) -> str:
+    test_set_id = identifier(test_set_id, "test set id")
+    return f"test-sets/{test_set_id}/looks/{identifier(look_id, 'look id')}.json"

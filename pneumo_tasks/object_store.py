@@ -1,0 +1,310 @@
+"""The only module that talks to S3: small, conditional, verified reads and writes."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pneumo_tasks import layout
+from pneumo_tasks.errors import (
+    BadConfiguration,
+    ConditionFailed,
+    CorruptArtefact,
+    ObjectMissing,
+    PneumoError,
+    StorageUnavailable,
+    UnsafeStore,
+)
+from pneumo_tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CONDITION_CODES = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_MISSING_CODES = {"NoSuchKey", "NotFound", "404"}
+_DENIED_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "NoSuchBucket"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it was read: its bytes, and the etag that a conditional write refers to."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    key: str
+    size: int
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(document: Any) -> bytes:
+    """One byte sequence per document: sorted keys, no NaN, newline at the end."""
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    return text.encode() + b"\n"
+
+
+class ObjectStore:
+    """One bucket. Every write carries its sha256; every read that finds one checks it.
+
+    Raises ObjectMissing (404), ConditionFailed (409, 412, or 404 on a conditional write),
+    BadConfiguration (credentials, bucket), StorageUnavailable (anything that may pass).
+    """
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self.client, self.bucket = client, bucket
+
+    @classmethod
+    def connect(cls, settings: Settings) -> Self:
+        """Open the bucket of ``settings``; credentials from the settings, else boto3's own chain."""
+        import boto3
+        from botocore.config import Config
+
+        if settings.s3_access_key is None or settings.s3_secret_key is None:
+            session = boto3.session.Session()
+        else:
+            session = boto3.session.Session(
+                aws_access_key_id=settings.s3_access_key.get_secret_value(),
+                aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+            )
+        config = Config(
+            s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+            retries={"mode": "standard", "max_attempts": 4},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=32,
+        )
+        client = session.client(
+            "s3", endpoint_url=settings.s3_endpoint, region_name=settings.s3_region, config=config
+        )
+        return cls(client, settings.bucket)
+
+    # ---- reading -------------------------------------------------------------------------
+
+    def get(self, key: str) -> Stored:
+        """Read one object whole; CorruptArtefact if it is not what its writer recorded."""
+        with self._mapped(key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            body = answer["Body"].read()
+        recorded = answer["Metadata"].get("sha256")
+        if recorded and recorded != sha256(body):
+            raise CorruptArtefact(
+                "the stored bytes changed",
+                where=key,
+                found=f"sha256 {sha256(body)}, written as {recorded}",
+                do="Restore the object from a backup or write it again.",
+            )
+        return Stored(body, answer["ETag"])
+
+    def read(self, key: str) -> bytes:
+        return self.get(key).body
+
+    def read_json(self, key: str) -> Any:
+        try:
+            return json.loads(self.read(key))
+        except ValueError as error:
+            raise CorruptArtefact("not a JSON document", where=key, found=str(error)) from None
+
+    def read_verified(self, key: str, expected_sha256: str) -> bytes:
+        """Read one object whose digest is known from elsewhere; CorruptArtefact on any difference."""
+        body = self.read(key)
+        check_digest(sha256(body), expected_sha256, key)
+        return body
+
+    def download(self, key: str, path: Path, expected_sha256: str) -> None:
+        """Stream one object to ``path``; the file exists only if its digest is the expected one."""
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with self._mapped(key):
+                self.client.download_file(self.bucket, key, str(part))
+            check_digest(sha256_of_file(part), expected_sha256, key)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def exists(self, key: str) -> bool:
+        try:
+            with self._mapped(key):
+                self.client.head_object(Bucket=self.bucket, Key=key)
+        except ObjectMissing:
+            return False
+        return True
+
+    def list_objects(self, prefix: str) -> Iterator[Listed]:
+        """Every object below ``prefix``, in key order, however many there are."""
+        with self._mapped(prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", []):
+                    yield Listed(entry["Key"], entry["Size"])
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """The names (without slashes) of the folders directly below ``prefix``."""
+        names: list[str] = []
+        with self._mapped(prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                names += [entry["Prefix"][len(prefix) : -1] for entry in page.get("CommonPrefixes", [])]
+        return names
+
+    # ---- writing -------------------------------------------------------------------------
+
+    def put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> str:
+        """Write an object whose key is derived from its content or its run; returns the etag."""
+        return self._put(key, body, content_type)
+
+    def put_json(self, key: str, document: Any) -> str:
+        return self.put(key, canonical_json(document), "application/json")
+
+    def put_if_absent(self, key: str, body: bytes, content_type: str = "application/json") -> str:
+        """Write an object that must not exist yet; ConditionFailed if it does."""
+        return self._put(key, body, content_type, IfNoneMatch="*")
+
+    def replace_if_unchanged(self, key: str, body: bytes, etag: str | None) -> str:
+        """Replace the object last read with ``etag`` (None: it did not exist); else ConditionFailed."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        return self._put(key, body, "application/json", **condition)
+
+    def upload(self, key: str, path: Path, content_type: str = "application/octet-stream") -> str:
+        """Stream a file to ``key`` (multipart where large); returns its sha256."""
+        digest = sha256_of_file(path)
+        with self._mapped(key):
+            self.client.upload_file(
+                str(path),
+                self.bucket,
+                key,
+                ExtraArgs={"Metadata": {"sha256": digest}, "ContentType": content_type},
+            )
+        return digest
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket where it does not exist."""
+        try:
+            with self._mapped(self.bucket):
+                self.client.head_bucket(Bucket=self.bucket)
+        except ObjectMissing:
+            with self._mapped(self.bucket):
+                self.client.create_bucket(Bucket=self.bucket)
+
+    def check_conditional_writes(self) -> None:
+        """Prove that the store honours If-None-Match and If-Match; UnsafeStore where it does not.
+
+        Some stores answer 200 to any conditional write, which would let two promotions win.
+        """
+        key = f"{layout.STORE_PROBES}{uuid.uuid4().hex}"
+        try:
+            first = self.put_if_absent(key, b"first")
+            self._must_refuse(key, "If-None-Match: *", IfNoneMatch="*")
+            second = self.replace_if_unchanged(key, b"second", first)
+            self._must_refuse(key, "a stale If-Match", IfMatch=first)
+            if self.get(key) != Stored(b"second", second):
+                raise UnsafeStore("the store lost a conditional write", where=key)
+        finally:
+            with self._mapped(key):
+                self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def _must_refuse(self, key: str, condition: str, **headers: str) -> None:
+        try:
+            self._put(key, b"intruder", "text/plain", **headers)
+        except ConditionFailed:
+            return
+        raise UnsafeStore(
+            f"the store ignored {condition}",
+            where=self.bucket,
+            do="Use a store with conditional writes: AWS S3, MinIO, SeaweedFS 4.18 or newer.",
+        )
+
+    def _put(self, key: str, body: bytes, content_type: str, **condition: Any) -> str:
+        with self._mapped(key, conditional=bool(condition)):
+            answer = self.client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata={"sha256": sha256(body)},
+                **condition,
+            )
+        return answer["ETag"]
+
+    def _mapped(self, where: str, conditional: bool = False) -> "_Mapped":
+        return _Mapped(f"s3://{self.bucket}/{where}", conditional)
+
+
+class _Mapped:
+    """Turns boto3's exceptions inside the block into ours."""
+
+    def __init__(self, where: str, conditional: bool) -> None:
+        self.where, self.conditional = where, conditional
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        if isinstance(error, ClientError):
+            raise self._from_answer(error) from error
+        if isinstance(error, NoCredentialsError):
+            raise BadConfiguration(
+                "no credentials for the object store",
+                where=self.where,
+                do="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or the Airflow connection pneumo_s3.",
+            ) from None
+        if isinstance(error, BotoCoreError | Boto3Error):
+            raise StorageUnavailable(
+                "the object store did not answer",
+                where=self.where,
+                found=str(error),
+                do="Check PNEUMO_S3_ENDPOINT and the server.",
+            ) from error
+
+    def _from_answer(self, error: Any) -> PneumoError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+        found = f"{status} {code}"
+        if {code, status} & _CONDITION_CODES or (self.conditional and {code, status} & _MISSING_CODES):
+            return ConditionFailed(
+                "somebody else wrote this object",
+                where=self.where,
+                found=found,
+                do="Read it again and decide again.",
+            )
+        if {code, status} & _DENIED_CODES:
+            return BadConfiguration(
+                "the object store refused the request",
+                where=self.where,
+                found=found,
+                do="Check the bucket's name and the credentials.",
+            )
+        if {code, status} & _MISSING_CODES:
+            return ObjectMissing("no such object", where=self.where)
+        if status.startswith("5") or status == "429" or code in {"SlowDown", "RequestTimeout"}:
+            return StorageUnavailable("the object store failed", where=self.where, found=found)
+        return BadConfiguration("the object store refused the request", where=self.where, found=found)
+
+
+def check_digest(found: str, expected: str, where: str) -> None:
+    """Raise CorruptArtefact unless the two digests are equal."""
+    if found != expected:
+        raise CorruptArtefact(
+            "digest differs",
+            where=where,
+            found=f"sha256 {found}, expected {expected}",
+            do="Do not use it. Restore it from a backup, or write it again.",
+        )

@@ -1,0 +1,120 @@
+"""One frozen Settings object: environment and DAG params, validated once, passed explicitly."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pneumo_tasks.errors import BadConfiguration
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+# Two groups of one match form the patient key: what is not a number is the family, what is, the id.
+# bacteria and virus are numbered separately in the public data set, hence part of the family.
+PUBLIC_PATIENT_PATTERN = r"^(?:(person)(\d+)_(bacteria|virus)_|(NORMAL2-IM|IM)-(\d+)-)"
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told; each field is ``PNEUMO_<FIELD>`` in the environment.
+
+    The lower-case names are the DAG's params and what ``pneumo retrain --set`` takes.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PNEUMO_", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    # the object store
+    s3_endpoint: str | None = Field(None, description="URL of the S3 server; empty means AWS")
+    s3_region: str = "us-east-1"
+    bucket: str = Field("pneumo", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    s3_access_key: SecretStr | None = Field(None, description="only where the AWS variables do not serve")
+    s3_secret_key: SecretStr | None = None
+
+    # what to train on
+    force: bool = Field(False, description="Train even when no new image was accepted")
+    patient_pattern: str = Field(
+        PUBLIC_PATIENT_PATTERN, description="Groups of a file name that form the patient key"
+    )
+    test_share: Share = Field(0.1, description="Share of patients that an 'auto' batch gives to the test set")
+    folds: int = Field(5, ge=2, le=20, description="Patient folds; fold 0 is the validation split")
+    split_salt: str = Field("pneumo", description="Key of the patient hash; changing it moves patients")
+
+    # how
+    recipe: str = Field("vgg16-block5", description="Name of a training recipe")
+    backbone_weights: str = Field(
+        "imagenet", description="A file, an s3:// URI, or 'imagenet' (Keras downloads them)"
+    )
+    class_weights: str = Field(
+        "none",
+        pattern=r"^(none|ratio|balanced|\d+(\.\d+)?:\d+(\.\d+)?)$",
+        description="none, ratio, balanced or n:p",
+    )
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+    head_epochs: int | None = Field(None, ge=1, le=200, description="Empty: what the recipe says")
+    fine_tune_epochs: int | None = Field(None, ge=1, le=100, description="Empty: what the recipe says")
+    shard_images: int = Field(2048, ge=1, le=65536, description="Images in one shard of cached features")
+    require_gpu: bool = Field(False, description="Refuse to train where no GPU is seen")
+    demo: bool = Field(False, description="Set by `make demo` alone: allows a random backbone, loudly")
+
+    # when to promote
+    min_recall: Share = Field(0.94, description="Floor on recall on the test set")
+    min_precision: Share = Field(0.80, description="Floor on precision on the test set")
+    target_recall: Share = Field(0.96, description="Validation recall that the threshold is chosen for")
+
+    # intake
+    min_good_share: Share = Field(0.5, description="A batch with a smaller share of good files is rejected")
+    max_image_bytes: int = Field(50 * 2**20, ge=1)
+    max_image_pixels: int = Field(50_000_000, ge=1)
+    min_image_side: int = Field(64, ge=1)
+    max_image_side: int = Field(10_000, ge=1)
+    min_grey_deviation: float = Field(4.0, ge=0.0, description="Grey levels; less is a blank film")
+
+    # the weekly run
+    schedule: str = Field("0 3 * * 0", description="Cron expression of the weekly run; 'none' turns it off")
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.backbone_weights == "random" and not self.demo:
+            raise ValueError("backbone_weights 'random' is for `make demo` alone: name a file or 'imagenet'")
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("s3_access_key and s3_secret_key go together")
+        if self.min_image_side > self.max_image_side:
+            raise ValueError("min_image_side exceeds max_image_side")
+        return self
+
+    @classmethod
+    def load(cls, overrides: Mapping[str, Any] | None = None) -> Self:
+        """Read the environment, lay ``overrides`` (DAG params, ``--set``) over it, validate once.
+
+        An override of None leaves the environment's value. Raises BadConfiguration naming each
+        field that is wrong, its value and what is allowed.
+        """
+        given = {name: value for name, value in (overrides or {}).items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']} (got {_shown(e)})"
+                for e in error.errors()
+            ]
+            raise BadConfiguration(
+                "settings refused: " + "; ".join(lines), do="Correct the PNEUMO_* variable or param."
+            ) from None
+
+    @classmethod
+    def unknown_environment(cls, environment: Mapping[str, str] = os.environ) -> list[str]:
+        """PNEUMO_* variables that name no field: most likely typing errors."""
+        known = {f"PNEUMO_{name.upper()}" for name in cls.model_fields}
+        return sorted(name for name in environment if name.startswith("PNEUMO_") and name not in known)
+
+
+def _shown(error: Any) -> str:
+    secret = any("key" in str(part) for part in error["loc"])
+    return "hidden" if secret or not error["loc"] else repr(error.get("input"))
+
+
+Label = Literal["NORMAL", "PNEUMONIA"]
+LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
