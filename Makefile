@@ -1,0 +1,58 @@
+# One command per thing a newcomer needs; `make` alone lists them.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Another interpreter: make setup PYTHON=/path/to/python3.11. Pip although uv is there: make setup UV=
+PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) python3.11)
+UV ?= $(shell command -v uv)
+EXTRAS ?= train,validate,airflow,dev
+
+DATA ?=
+WEIGHTS ?=
+export DATA WEIGHTS
+
+.PHONY: help setup demo down status test check format
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make .venv with everything in it (does nothing where it is up to date)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" > /dev/null || { \
+	  echo "Pneumo needs Python 3.11 or 3.12, and found neither python3.11 nor python3.12 on the PATH."; \
+	  echo "Install one, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(if $(UV),"$(UV)" venv --quiet --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv $(VENV)) || { \
+	  rm -rf $(VENV); echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3.11-venv"; exit 1; }
+	@echo "Installing the packages of constraints.txt into $(VENV) with $(if $(UV),uv,pip) (a few minutes the first time)"
+	@$(if $(UV),"$(UV)" pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) \
+	  --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: setup ## Run everything here: DATA=folder (default: drawn phantoms) WEIGHTS=path|imagenet|random
+	@$(BIN)/python -m pneumo_tasks.local.demo
+
+status: setup ## Say what `make demo` left running, and where
+	@$(BIN)/python -m pneumo_tasks.local.stack status
+
+down: ## Stop what `make demo` started, and nothing else
+	@test -x $(BIN)/python || { echo "Nothing was set up here, so nothing is running."; exit 0; }; \
+	  $(BIN)/python -m pneumo_tasks.local.stack down
+
+test: setup ## Run the tests, against an S3 server they start themselves
+	@$(BIN)/python -m pytest
+
+check: setup ## Formatting, lint, types, then the tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest
+
+format: setup ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
