@@ -1,0 +1,91 @@
+"""What the first bytes of a file say about it, read without decoding a pixel.
+
+Nothing here trusts a suffix or allocates by a size that a header claims: a 65,000-pixel header
+costs as much to read as any other.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from pneumo_tasks.errors import BadData
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_PNG_MODES = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgb+alpha"}
+_JPEG_MODES = {1: "grey", 3: "rgb", 4: "cmyk"}
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+# For the verdict only: what the sender most likely sent instead of an image.
+_OTHERS = (
+    (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP"), (b"\x1f\x8b", "GZIP"), (b"\x7fELF", "program"), (b"MZ", "program"),
+    (b"\0\0\0\x0cjP", "JPEG 2000"), (b"\xff\x4f\xff\x51", "JPEG 2000"), (b"8BPS", "PSD"),
+)  # fmt: skip
+_TEXTS = ((b"<svg", "SVG"), (b"<!doctype html", "HTML"), (b"<html", "HTML"), (b"<?xml", "XML"))
+
+
+@dataclass(frozen=True)
+class Header:
+    """Format and claimed size of an image; ``mode`` is grey, grey+alpha, rgb, rgb+alpha, palette or cmyk."""
+
+    format: str
+    mode: str
+    bits: int
+    width: int
+    height: int
+
+
+def sniff(data: bytes) -> str:
+    """Name the format by content: JPEG, PNG, DICOM, a few others, ``empty`` or ``unknown``."""
+    if not data:
+        return "empty"
+    if data.startswith(_JPEG):
+        return "JPEG"
+    if data.startswith(_PNG):
+        return "PNG"
+    if data[128:132] == b"DICM":
+        return "DICOM"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    found = next((name for magic, name in _OTHERS if data.startswith(magic)), None)
+    opening = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return found or next((name for start, name in _TEXTS if start in opening), "unknown")
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header of a JPEG or PNG file; BadData where there is none or it is damaged."""
+    kind = sniff(data)
+    if kind == "JPEG":
+        return _read_jpeg(data)
+    if kind == "PNG":
+        return _read_png(data)
+    raise BadData("not a JPEG or PNG image", found=f"looks like: {kind}", do="Export the film again.")
+
+
+def _read_png(data: bytes) -> Header:
+    if data[12:16] != b"IHDR" or len(data) < 33:
+        raise BadData("a PNG file without its header", do="Export the film again.")
+    width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
+    if colour not in _PNG_MODES or not width or not height:
+        raise BadData("a PNG file with an impossible header", found=f"{width}x{height}, colour type {colour}")
+    return Header("PNG", _PNG_MODES[colour], bits, width, height)
+
+
+def _read_jpeg(data: bytes) -> Header:
+    at = 2
+    while at + 9 < len(data):
+        if data[at] != 0xFF:
+            break
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _JPEG_BARE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _JPEG_FRAMES:
+            bits, height, width, components = struct.unpack(">BHHB", data[at + 4 : at + 10])
+            if components not in _JPEG_MODES or not width or not height:
+                break
+            return Header("JPEG", _JPEG_MODES[components], bits, width, height)
+        if marker == 0xDA:
+            break
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    raise BadData("a JPEG file without a usable header", found=f"{len(data)} bytes", do="Export it again.")

@@ -1,0 +1,170 @@
+"""The one decoder: file bytes in, 8-bit grey pixels out; intake, training and prediction share it."""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pneumo_tasks.errors import BadData
+from pneumo_tasks.image_headers import Header, read_header
+from pneumo_tasks.settings import Settings
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may be, checked before a pixel is decoded; sides are in pixels."""
+
+    max_bytes: int = 50 * 2**20
+    max_pixels: int = 50_000_000
+    min_side: int = 1
+    max_side: int = 10_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            settings.max_image_bytes,
+            settings.max_image_pixels,
+            settings.min_image_side,
+            settings.max_image_side,
+        )
+
+    def check(self, size: int, header: Header | None = None) -> None:
+        """Raise BadData unless a file of ``size`` bytes with this header may be decoded."""
+        if size > self.max_bytes:
+            raise BadData("too many bytes", found=f"{size}, limit {self.max_bytes}")
+        if header is None:
+            return
+        shown = f"{header.width}x{header.height}"
+        if header.width * header.height > self.max_pixels:
+            raise BadData("too many pixels", found=f"{shown}, limit {self.max_pixels}")
+        if max(header.width, header.height) > self.max_side:
+            raise BadData("a side is too long", found=f"{shown}, limit {self.max_side}")
+        if min(header.width, header.height) < self.min_side:
+            raise BadData("a side is too short", found=f"{shown}, limit {self.min_side}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Decoded pixels: ``grey`` is uint8 (H, W), upright; ``colour`` the mean chroma in grey levels."""
+
+    grey: Grey
+    colour: float
+
+
+def decode_grey(data: bytes, limits: Limits | None = None) -> Grey:
+    """Decode a file to uint8 (H, W), upright, the same bytes on every machine and in every stage.
+
+    BadData where the file is no JPEG or PNG, exceeds ``limits``, is cut short or damaged.
+    """
+    limits = limits or Limits()
+    limits.check(len(data))
+    header = read_header(data)
+    limits.check(len(data), header)
+    return _decode(data, header, colour=False).grey
+
+
+def decode_picture(data: bytes, header: Header) -> Picture:
+    """Decode a file whose limits were checked; the same pixels as ``decode_grey``, and the colour."""
+    return _decode(data, header, colour=True)
+
+
+def _decode(data: bytes, header: Header, colour: bool) -> Picture:
+    if header.mode == "cmyk":
+        raise BadData("a CMYK image", do="Export the film as grey.")
+    if header.format == "PNG":
+        _check_png(data)
+    elif b"\xff\xd9" not in data[-4096:]:
+        raise BadData("a JPEG file without its end", found=f"{len(data)} bytes", do="Send it again.")
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            if (image.width, image.height) != (header.width, header.height):
+                raise BadData("two headers in one file", found=f"{image.size} and {header}")
+            if header.format == "JPEG":
+                image.draft("YCbCr" if colour else "L", None)
+            return _as_picture(image, colour)
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error, zlib.error, EOFError) as error:
+        raise BadData("not decodable", found=str(error)[:200], do="Export the film again.") from None
+    except (Image.DecompressionBombError, MemoryError, OverflowError, IndexError, KeyError) as error:
+        raise BadData("not decodable", found=f"{type(error).__name__}: {error}"[:200]) from None
+
+
+def _as_picture(image: Image.Image, colour: bool) -> Picture:
+    orientation = _orientation(image)
+    image.load()
+    if image.mode.startswith("I"):
+        grey, chroma = _from_16_bit(np.asarray(image)), 0.0
+    else:
+        plane, chroma = _grey_plane(image, colour)
+        grey = np.asarray(plane)
+    return Picture(np.ascontiguousarray(_upright(grey, orientation)), chroma)
+
+
+def _grey_plane(image: Image.Image, colour: bool) -> tuple[Image.Image, float]:
+    if image.mode in ("P", "PA") or image.has_transparency_data:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, "black")  # what lies behind a film is dark
+        image = Image.alpha_composite(black, image).convert("RGB")
+    if image.mode == "YCbCr":  # a JPEG: its first plane is what draft mode "L" decodes
+        return image.getchannel("Y"), _chroma(image)
+    chroma = _chroma(image.convert("YCbCr")) if colour and image.mode == "RGB" else 0.0
+    return (image if image.mode == "L" else image.convert("L")), chroma
+
+
+def _chroma(image: Image.Image) -> float:
+    """Mean distance of Cb and Cr from neutral: 0 is a grey film, a photograph has 5 or more."""
+    counts = np.asarray(image.histogram(), float)[256:].reshape(2, 256)
+    return float((counts @ np.abs(np.arange(256) - 128.0)).max() / counts[0].sum())
+
+
+def _from_16_bit(pixels: NDArray[np.generic]) -> Grey:
+    """Scale by the smallest of 8, 10, 12, 14, 16 bits that holds the brightest pixel.
+
+    Detectors write 10 to 14 bits into 16; a stretch to the image's own range would turn noise
+    on a blank film into contrast.
+    """
+    brightest = int(pixels.max())
+    bits = next((b for b in (8, 10, 12, 14) if brightest < 2**b), 16)
+    narrow: Grey = (np.clip(pixels, 0, 65535).astype(np.uint16) >> (bits - 8)).astype(np.uint8)
+    return narrow
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error, KeyError, IndexError):
+        return 1  # damaged camera data says nothing about the pixels
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(grey: Grey, orientation: int) -> Grey:
+    if orientation in (5, 6, 7, 8):
+        grey = grey.T
+    if orientation in (2, 3, 6, 7):
+        grey = grey[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        grey = grey[::-1]
+    return grey
+
+
+def _check_png(data: bytes) -> None:
+    """Check each chunk's CRC (Pillow skips that of the pixels) and that the file holds one image."""
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4])
+        end = at + 12 + length
+        kind = data[at + 4 : at + 8]
+        if end > len(data) or zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            raise BadData("a damaged PNG chunk", found=repr(kind), do="Send the file again.")
+        if kind == b"acTL":
+            raise BadData("an animated PNG", do="Send one film in one file.")
+        if kind == b"IEND":
+            return
+        at = end
+    raise BadData("a PNG file without its end", found=f"{len(data)} bytes", do="Send the file again.")
