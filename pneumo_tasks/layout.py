@@ -89,3 +89,9 @@ def ledger_entry(seq: int) -> str:
 def test_set_look(test_set_id: str, look_id: str) -> str:
     test_set_id = identifier(test_set_id, "test set id")
     return f"test-sets/{test_set_id}/looks/{identifier(look_id, 'look id')}.json"
+
+
+def test_set_scores(test_set_id: str, model_sha256: str) -> str:
+    """What one model's artefact answers on one version of the test set, computed once."""
+    test_set_id = identifier(test_set_id, "test set id")
+    return f"test-sets/{test_set_id}/scores/{identifier(model_sha256, 'model digest')}.parquet"

@@ -105,6 +105,20 @@ class Settings(BaseSettings):
             ) from None
 
     @classmethod
+    def for_run(cls, params: Mapping[str, Any], connection: Mapping[str, Any] | None = None) -> Self:
+        """The settings of one run: environment, then the store's connection, then the run's params.
+
+        Raises BadConfiguration for a param that is not in RUN_PARAMS: whoever may start a run may
+        not thereby redirect it to another store.
+        """
+        unknown = sorted(set(params) - set(RUN_PARAMS))
+        if unknown:
+            raise BadConfiguration(
+                f"unknown params {', '.join(unknown)}", do=f"A run takes: {', '.join(RUN_PARAMS)}."
+            )
+        return cls.load({**(connection or {}), **params})
+
+    @classmethod
     def unknown_environment(cls, environment: Mapping[str, str] = os.environ) -> list[str]:
         """PNEUMO_* variables that name no field: most likely typing errors."""
         known = {f"PNEUMO_{name.upper()}" for name in cls.model_fields}
@@ -118,3 +132,17 @@ def _shown(error: Any) -> str:
 
 Label = Literal["NORMAL", "PNEUMONIA"]
 LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
+
+# What a person may choose for one run, in the order of the trigger form.
+RUN_PARAMS = (
+    "force",
+    "recipe",
+    "backbone_weights",
+    "class_weights",
+    "seed",
+    "head_epochs",
+    "fine_tune_epochs",
+    "min_recall",
+    "min_precision",
+    "target_recall",
+)

@@ -1,0 +1,1 @@
+"""The pages that show promotion reports inside the Airflow UI."""

@@ -1,0 +1,10 @@
+"""Settings and bucket of a command."""
+
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+
+
+def open_bucket() -> tuple[Settings, ObjectStore]:
+    """The settings of the environment and the bucket they name."""
+    settings = Settings.load()
+    return settings, ObjectStore.connect(settings)

@@ -1,0 +1,171 @@
+"""Dataset snapshots: which images a run trains, validates and tests on, fixed for ever."""
+
+import hashlib
+import io
+import logging
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from pneumo_tasks import journal, layout
+from pneumo_tasks.dataset.shards import assign_shards
+from pneumo_tasks.dataset.splits import assign_splits, drop_duplicates, independence_checks
+from pneumo_tasks.errors import BadData
+from pneumo_tasks.intake.accepted import accepted_images, accepted_verdicts
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import LABELS, Settings
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+
+
+class SnapshotRef(BaseModel):
+    """What travels between tasks: names and counts, never the data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    snapshot_id: str
+    test_set_id: str
+    train: int
+    validation: int
+    test: int
+    shards: list[str]
+    new: bool
+
+
+class IndependenceCheck(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: int
+    limit: int
+    verdict: Literal["pass", "fail"]
+
+
+class SnapshotSummary(BaseModel):
+    """What the report says about the data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    snapshot_id: str
+    test_set_id: str
+    created_at: str
+    counts: dict[str, dict[str, int]]
+    patients: dict[str, int]
+    families: dict[str, dict[str, int]]
+    batches: list[dict[str, Any]]
+    received: int
+    quarantined: int
+    excluded: list[dict[str, str]]
+    synthetic: bool
+    checks: list[IndependenceCheck]
+
+
+def assemble_dataset(settings: Settings, store: ObjectStore) -> SnapshotRef | None:
+    """Make the snapshot of all accepted images, or find it already made; None where there are none.
+
+    Guarantees that no patient and no pixels are in two splits. ``new`` says whether no run has
+    decided on this snapshot yet. Raises BadData where a split lacks a class.
+    """
+    accepted = accepted_images(store)
+    if accepted.empty:
+        return None
+    kept, duplicates = drop_duplicates(accepted)
+    assigned, misplaced = assign_splits(
+        kept, test_share=settings.test_share, folds=settings.folds, salt=settings.split_salt
+    )
+    excluded = pd.concat([duplicates, misplaced])
+    training = assigned[assigned["split"] != "test"].copy()
+    test = assigned[assigned["split"] == "test"]
+    _require_both_classes(assigned)
+    training["shard"] = assign_shards(training, settings.shard_images)
+    test_set_id = _digest(test, ["sha256", "label", "patient"])
+    snapshot_id = _digest(assigned, ["sha256", "key", "label", "patient", "split", "fold"])
+    summary = _summarise(snapshot_id, test_set_id, assigned, excluded, accepted_verdicts(store))
+    failed = [check.name for check in summary.checks if check.verdict == "fail"]
+    if failed:
+        raise BadData(
+            "the splits are not independent", found=", ".join(failed), do="Report this: it is a defect."
+        )
+    _write(store, summary, training, test)
+    log.info("snapshot %s: %s, %d excluded", snapshot_id, summary.counts, len(excluded))
+    return SnapshotRef(
+        snapshot_id=snapshot_id,
+        test_set_id=test_set_id,
+        **{split: int((assigned["split"] == split).sum()) for split in SPLITS},
+        shards=list(dict.fromkeys(training["shard"])),
+        new=next(iter(store.list_objects(layout.dataset(snapshot_id, "decisions/"))), None) is None,
+    )
+
+
+def training_rows(store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
+    """The train and validation rows of a snapshot: the accepted columns, ``fold`` and ``shard``."""
+    return _read_rows(store, snapshot_id, "training.parquet")
+
+
+def test_rows(store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
+    """The locked test rows of a snapshot; the evaluation alone calls this, and counts the look."""
+    return _read_rows(store, snapshot_id, "test.parquet")
+
+
+def snapshot_summary(store: ObjectStore, snapshot_id: str) -> SnapshotSummary:
+    return SnapshotSummary.model_validate(store.read_json(layout.dataset(snapshot_id, "summary.json")))
+
+
+def _require_both_classes(assigned: pd.DataFrame) -> None:
+    for split in SPLITS:
+        for label in LABELS:
+            if not ((assigned["split"] == split) & (assigned["label"] == label)).any():
+                raise BadData(
+                    f"no {label} image in the {split} split",
+                    found=f"{len(assigned)} usable images in all",
+                    do="Upload a batch with both classes; mark the test batch with --split test.",
+                )
+
+
+def _digest(rows: pd.DataFrame, columns: list[str]) -> str:
+    lines = sorted("\0".join(map(str, row)) for row in rows[columns].itertuples(index=False))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _summarise(
+    snapshot_id: str, test_set_id: str, assigned: pd.DataFrame, excluded: pd.DataFrame, verdicts: list[Any]
+) -> SnapshotSummary:
+    def counted(column: str) -> dict[str, dict[str, int]]:
+        table = pd.crosstab(assigned["split"], assigned[column])
+        return {str(split): {str(name): int(n) for name, n in row.items()} for split, row in table.iterrows()}
+
+    patients = assigned.groupby("split")["patient"].nunique()
+    return SnapshotSummary(
+        snapshot_id=snapshot_id,
+        test_set_id=test_set_id,
+        created_at=journal.now(),
+        counts=counted("label"),
+        patients={str(split): int(n) for split, n in patients.items()},
+        families=counted("family"),
+        batches=[verdict.model_dump(mode="json", exclude={"rejected"}) for verdict in verdicts],
+        received=sum(verdict.images for verdict in verdicts),
+        quarantined=sum(verdict.quarantined for verdict in verdicts),
+        excluded=excluded[["file", "batch_id", "reason"]].astype(str).to_dict("records"),
+        synthetic=bool(assigned["synthetic"].any()),
+        checks=[
+            IndependenceCheck(name=c.name, value=c.value, limit=c.limit, verdict=c.verdict)
+            for c in independence_checks(assigned)
+        ],
+    )
+
+
+def _write(store: ObjectStore, summary: SnapshotSummary, training: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Write the rows, then the summary: its presence means that the snapshot is whole."""
+    key = layout.dataset(summary.snapshot_id, "summary.json")
+    if store.exists(key):
+        return
+    for name, rows in (("training.parquet", training), ("test.parquet", test)):
+        store.put(layout.dataset(summary.snapshot_id, name), rows.to_parquet(index=False))
+    store.put_json(key, summary.model_dump(mode="json"))
+
+
+def _read_rows(store: ObjectStore, snapshot_id: str, name: str) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(store.read(layout.dataset(snapshot_id, name))))

@@ -1,0 +1,126 @@
+"""What every DAG of ours keeps to, and what parsing it costs."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+HEAVY = ["tensorflow", "keras", "great_expectations", "boto3", "botocore", "sklearn", "pandas", "matplotlib"]
+
+PARSE = f"""
+import json, sys, time
+import airflow.sdk, pydantic_settings                        # Airflow's own and our validator's cost
+from airflow.sdk import dag, task, CronTriggerTimetable, ExceptionRetryPolicy, Param, TriggerRule, BaseHook
+sys.path[:0] = ["plugins", "dags"]
+started = time.perf_counter()
+import pneumonia_retraining
+seconds = time.perf_counter() - started
+print(json.dumps({{"seconds": seconds, "heavy": [m for m in {HEAVY!r} if m in sys.modules]}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = str(tmp_path_factory.mktemp("airflow"))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PNEUMO_", "AIRFLOW_"))}
+    return {**kept, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+
+def run_python(code: str, environment: dict[str, str]) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def test_parsing_takes_under_a_second_of_our_own_time_and_imports_nothing_heavy(
+    airflow_environment: dict[str, str],
+) -> None:
+    found = min(
+        (run_python(PARSE, airflow_environment) for _ in range(2)), key=lambda answer: answer["seconds"]
+    )
+    assert found["heavy"] == []
+    assert found["seconds"] < 1.0
+
+
+DESCRIBE = """
+import json, sys
+sys.path[:0] = ["plugins", "dags"]
+from pathlib import Path
+from airflow.sdk import DAG
+import importlib
+answer = {}
+for file in Path("dags").glob("*.py"):
+    module = importlib.import_module(file.stem)
+    for dag in [value for value in vars(module).values() if isinstance(value, DAG)]:
+        answer[dag.dag_id] = {
+            "doc": dag.doc_md or "", "tags": sorted(dag.tags), "max_active_runs": dag.max_active_runs,
+            "catchup": dag.catchup, "timetable": type(dag.timetable).__name__,
+            "tasks": {t.task_id: {
+                "owner": t.owner, "retries": t.retries, "queue": t.queue, "pool": t.pool,
+                "timeout": t.execution_timeout is not None, "policy": t.retry_policy is not None,
+                "upstream": sorted(t.upstream_task_ids)} for t in dag.tasks},
+        }
+print(json.dumps(answer))
+"""
+
+
+@pytest.fixture(scope="module")
+def dags(airflow_environment: dict[str, str]) -> dict[str, Any]:
+    return run_python(DESCRIBE, airflow_environment)
+
+
+def test_every_dag_says_what_it_is_and_what_to_do_when_a_task_fails(dags: dict[str, Any]) -> None:
+    assert dags, "no DAG was found: bind the DAG to a module-level name"
+    for dag_id, dag in dags.items():
+        assert "pneumo" in dag["tags"], dag_id
+        assert not dag["catchup"], dag_id
+        assert dag["max_active_runs"] == 1, dag_id
+        explained = set(re.findall(r"`(\w+)`", dag["doc"].split("### Triage")[1]))
+        assert set(dag["tasks"]) <= explained, f"{dag_id}: triage notes lack {set(dag['tasks']) - explained}"
+
+
+def test_every_task_has_an_owner_retries_a_policy_and_a_time_limit(dags: dict[str, Any]) -> None:
+    for dag_id, dag in dags.items():
+        for name, task in dag["tasks"].items():
+            assert task["owner"] == "pneumo", f"{dag_id}.{name}"
+            assert task["retries"] >= 1, f"{dag_id}.{name}"
+            assert task["policy"], f"{dag_id}.{name}"
+            assert task["timeout"], f"{dag_id}.{name}"
+
+
+def test_training_runs_on_the_gpu_queue_and_nothing_else_does(dags: dict[str, Any]) -> None:
+    tasks = dags["pneumonia_retraining"]["tasks"]
+    on_gpu = {name for name, task in tasks.items() if task["queue"] == "gpu"}
+    assert on_gpu == {"extract_features", "train_head", "fine_tune_block5", "evaluate_candidate"}
+    assert all(tasks[name]["pool"] == "gpu" for name in on_gpu)
+
+
+def test_the_data_flow_one_way(dags: dict[str, Any]) -> None:
+    tasks = dags["pneumonia_retraining"]["tasks"]
+    story = [
+        "discover_batches", "validate_batch", "assemble_dataset", "compute_class_balance", "extract_features",
+        "train_head", "fine_tune_block5", "evaluate_candidate", "decide_promotion", "write_report",
+        "promote_model",
+    ]  # fmt: skip
+    for before, after in pairwise(story):
+        assert before in tasks[after]["upstream"], f"{after} does not wait for {before}"
+
+
+def test_the_schedule_can_be_turned_off(airflow_environment: dict[str, str], dags: dict[str, Any]) -> None:
+    assert dags["pneumonia_retraining"]["timetable"] == "CronTriggerTimetable"
+    off = run_python(DESCRIBE, {**airflow_environment, "PNEUMO_SCHEDULE": "none"})
+    assert off["pneumonia_retraining"]["timetable"] == "NullTimetable"

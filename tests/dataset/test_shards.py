@@ -1,0 +1,21 @@
+import pandas as pd
+
+from pneumo_tasks.dataset.shards import assign_shards
+from tests.dataset.frames import accepted_frame
+
+
+def test_a_shard_holds_at_most_the_asked_number_of_images_of_one_batch() -> None:
+    frame = accepted_frame([{"batch_id": "a"}] * 5 + [{"batch_id": "b", "file": f"b{n}"} for n in range(3)])
+    frame["file"] = [f"{n}.jpeg" for n in range(8)]
+    frame["sha256"] = [f"{n:064x}" for n in range(8)]
+    shard = assign_shards(frame, 2)
+    sizes = frame.groupby(shard).agg(images=("key", "size"), batches=("batch_id", "nunique"))
+    assert sorted(sizes["images"]) == [1, 1, 2, 2, 2]
+    assert set(sizes["batches"]) == {1}
+
+
+def test_a_new_batch_leaves_the_old_shards_alone() -> None:
+    old = accepted_frame([{"sha256": f"{n:064x}"} for n in range(7)])
+    new = accepted_frame([{"batch_id": "new", "sha256": f"{n + 100:064x}"} for n in range(3)])
+    both = assign_shards(pd.concat([new, old], ignore_index=True), 3)
+    assert set(assign_shards(old, 3)) <= set(both)
