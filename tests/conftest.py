@@ -10,7 +10,9 @@ import pytest
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from tests import airflow_home
 
+airflow_home.prepare()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 

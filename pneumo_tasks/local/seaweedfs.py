@@ -26,22 +26,21 @@ class S3Server:
 
 
 def start(folder: Path, *, patience: float = 60.0) -> S3Server:
-    """Start ``weed`` below ``folder`` with fresh credentials and wait until it answers.
+    """Start ``weed`` below ``folder`` and wait until it answers.
 
-    The process leads its own group, so that it can be stopped whole. Raises BadConfiguration
-    where the ``weed`` binary is not installed, StorageUnavailable where it does not come up.
+    A folder that served before keeps its buckets and its credentials; a new one gets fresh ones. The
+    process leads its own session, so that it can be stopped whole. Raises BadConfiguration where the
+    ``weed`` binary is not installed, StorageUnavailable where it does not come up.
     """
     folder.mkdir(parents=True, exist_ok=True)
     s3, master, volume, filer = free_ports(4)
-    access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
     identities = folder / "identities.json"
-    identities.touch(mode=0o600)
-    identities.write_text(json.dumps(_identities(access_key, secret_key)))
+    access_key, secret_key = _credentials(identities)
     data = folder / "data"
     data.mkdir(exist_ok=True)
     command = [
         _weed(), "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-        "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.allowDeleteBucketNotEmpty=true",
+        "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=256", "-volume.max=0", "-master.telemetry=false",
     ]  # fmt: skip
@@ -54,6 +53,7 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
     while not _answers(server.endpoint):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
+            process.wait()
             raise StorageUnavailable(
                 "the local S3 server did not start", where=str(folder / "weed.log"), do="Read its last lines."
             )
@@ -71,6 +71,17 @@ def _weed() -> str:
     return found
 
 
+def _credentials(identities: Path) -> tuple[str, str]:
+    """The key pair in ``identities``; a new file with a new pair where there is none."""
+    if identities.exists():
+        pair = json.loads(identities.read_text())["identities"][0]["credentials"][0]
+        return pair["accessKey"], pair["secretKey"]
+    access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
+    identities.touch(mode=0o600)
+    identities.write_text(json.dumps(_identities(access_key, secret_key)))
+    return access_key, secret_key
+
+
 def _identities(access_key: str, secret_key: str) -> dict[str, object]:
     credentials = [{"accessKey": access_key, "secretKey": secret_key}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -78,8 +89,9 @@ def _identities(access_key: str, secret_key: str) -> dict[str, object]:
 
 
 def _answers(endpoint: str) -> bool:
+    no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"{endpoint}/healthz", timeout=2) as answer:  # noqa: S310
+        with no_proxy.open(f"{endpoint}/healthz", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

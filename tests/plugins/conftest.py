@@ -1,0 +1,36 @@
+"""Airflow's own API server in this process, with our plugin in it and two people who may sign in."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+
+@pytest.fixture(scope="session")
+def airflow_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    passwords = Path(os.environ["AIRFLOW_HOME"]) / "simple_auth_manager_passwords.json.generated"
+    passwords.write_text(json.dumps({"admin": "admin", "vera": "vera"}))
+    from airflow.utils import db
+
+    db.initdb()
+    from airflow.api_fastapi.app import create_app
+
+    with TestClient(create_app(), base_url="http://testserver") as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(airflow_app: TestClient, environment: None) -> TestClient:
+    airflow_app.cookies.clear()
+    airflow_app.headers.pop("Authorization", None)
+    return airflow_app
+
+
+@pytest.fixture
+def reader(anonymous: TestClient) -> TestClient:
+    answer = anonymous.post("/auth/token", json={"username": "vera", "password": "vera"})
+    anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return anonymous
