@@ -1,12 +1,14 @@
 """``pneumo batch``: upload and follow batches of images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
+
+Split = Literal["train", "test", "auto"]
 
 app = typer.Typer(help="Upload and follow batches of images.", no_args_is_help=True)
 
@@ -15,7 +17,7 @@ app = typer.Typer(help="Upload and follow batches of images.", no_args_is_help=T
 def upload(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Images, see docs/intake.md.")],
     batch_id: Annotated[str, typer.Option(help="A name that no other batch has.")],
-    split: Annotated[str, typer.Option(help="train, test, or auto: by patient.")] = "auto",
+    split: Annotated[Split, typer.Option(help="train, test, or auto: by patient.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Upload a folder of images as one batch; its manifest is written last."""

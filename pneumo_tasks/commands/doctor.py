@@ -65,8 +65,9 @@ def _probe(store: ObjectStore) -> str:
 
 def _weights(settings: Settings, store: ObjectStore) -> str:
     from pneumo_tasks.training.backbones import resolve_weights
+    from pneumo_tasks.training.recipes import find_recipe
 
-    weights = resolve_weights(settings, store)
+    weights = resolve_weights(settings, store, find_recipe(settings.recipe).backbone)
     return f"{weights.source}, sha256 {weights.sha256[:12]}…"
 
 
