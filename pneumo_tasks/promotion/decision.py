@@ -1,0 +1,114 @@
+"""The decision: every run that gets this far leaves one, with the rules it rests on."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pneumo_tasks import journal, layout
+from pneumo_tasks.errors import UnsafeStore
+from pneumo_tasks.evaluation.evaluation import Evaluation, read_evaluation
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.promotion import ledger
+from pneumo_tasks.promotion.gate import Rule, at_least, judge
+from pneumo_tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Decision(BaseModel):
+    """``approved`` becomes a promotion only once promotion.json is written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    decision: Literal["approved", "rejected", "nothing-new"]
+    reason: str
+    rules: list[Rule]
+    snapshot_id: str | None
+    version: str | None
+    sha256: str | None = None
+    champion: str | None = None
+    decided_at: str
+
+
+def decide_promotion(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
+    """Judge the evaluation of ``run_id`` and write decision.json; a refusal also enters the ledger.
+
+    Returns {decision, reason, version}. A refused candidate is a result, not an error.
+    """
+    evaluation = read_evaluation(store, run_id)
+    rules = [*judge(settings, evaluation), _store_rule(store)]
+    decision = decide(evaluation, rules)
+    store.put_json(layout.run(run_id, "decision.json"), decision.model_dump(mode="json"))
+    if decision.decision == "rejected" and rules[-1].verdict == "pass":
+        ledger.append(
+            store,
+            ledger.NewEntry(
+                kind="rejected",
+                version=decision.version,
+                sha256=decision.sha256,
+                run_id=run_id,
+                attempt=run_id,
+                by="the gate",
+                reason=decision.reason,
+            ),
+        )
+    store.put_json(
+        layout.dataset_decision(snapshot_id, run_id),
+        {"decision": decision.decision, "run_id": run_id, "decided_at": decision.decided_at},
+    )
+    log.info("%s: %s", decision.decision, decision.reason)
+    return decision.model_dump(include={"decision", "reason", "version"})
+
+
+def decide(evaluation: Evaluation, rules: Sequence[Rule]) -> Decision:
+    """Approved if every rule passes; pure but for the time."""
+    failed = [rule for rule in rules if rule.verdict == "fail"]
+    return Decision(
+        run_id=evaluation.run_id,
+        decision="rejected" if failed else "approved",
+        reason="; ".join(map(_said, failed)) or f"all {len(rules)} rules passed",
+        rules=list(rules),
+        snapshot_id=evaluation.snapshot_id,
+        version=evaluation.version,
+        sha256=evaluation.sha256,
+        champion=evaluation.champion and evaluation.champion.version,
+        decided_at=journal.now(),
+    )
+
+
+def record_nothing_new(store: ObjectStore, run_id: str, snapshot_id: str | None, reason: str) -> Decision:
+    """The decision of a run that stopped early because there was nothing to train on."""
+    decision = Decision(
+        run_id=run_id,
+        decision="nothing-new",
+        reason=reason,
+        rules=[],
+        snapshot_id=snapshot_id,
+        version=None,
+        decided_at=journal.now(),
+    )
+    store.put_json(layout.run(run_id, "decision.json"), decision.model_dump(mode="json"))
+    return decision
+
+
+def read_decision(store: ObjectStore, run_id: str) -> Decision:
+    return Decision.model_validate(store.read_json(layout.run(run_id, "decision.json")))
+
+
+def _store_rule(store: ObjectStore) -> Rule:
+    why = "the store refuses a conditional write whose condition does not hold"
+    try:
+        store.check_conditional_writes()
+    except UnsafeStore as error:
+        return at_least("store honours conditions", 0, 1, str(error))
+    return at_least("store honours conditions", 1, 1, why)
+
+
+def _said(rule: Rule) -> str:
+    if rule.value is None or rule.margin is None:
+        return f"{rule.name} has {rule.why}"
+    side = "below" if rule.value < rule.limit else "above"
+    return f"{rule.name} {rule.value:.4g} is {abs(rule.margin):.2g} {side} its limit {rule.limit:g}"

@@ -1,0 +1,47 @@
+import pytest
+
+from pneumo_tasks import layout
+from pneumo_tasks.evaluation.evaluation import evaluate_candidate
+from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
+from pneumo_tasks.promotion.runs import show_run
+from pneumo_tasks.settings import Settings
+from tests.evaluation.story import SNAPSHOT, Story
+
+
+def test_a_candidate_above_every_floor_is_approved(settings: Settings, story: Story) -> None:
+    run_id = story.run("first")
+    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
+    assert decide_promotion(settings, story.store, run_id, SNAPSHOT)["decision"] == "approved"
+    assert story.store.exists(layout.dataset_decision(SNAPSHOT, run_id))
+    assert show_run(story.store, run_id).state == "running"
+
+
+def test_the_reason_names_the_rule_the_value_and_the_limit(settings: Settings, story: Story) -> None:
+    run_id = story.run("first", "weak")
+    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
+    decide_promotion(settings, story.store, run_id, SNAPSHOT)
+    decision = read_decision(story.store, run_id)
+    assert decision.decision == "rejected"
+    failed = [rule for rule in decision.rules if rule.verdict == "fail"]
+    assert failed
+    for rule in failed:
+        assert rule.name in decision.reason
+    assert "below its limit" in decision.reason
+
+
+def test_an_undefined_metric_fails_its_rule(settings: Settings, story: Story) -> None:
+    run_id = story.run("first")
+    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
+    key = layout.run(run_id, "evaluation.json")
+    evidence = story.store.read_json(key)
+    evidence["test"]["recall"] = None
+    story.store.put_json(key, evidence)
+    assert decide_promotion(settings, story.store, run_id, SNAPSHOT)["decision"] == "rejected"
+    assert "no finite value" in read_decision(story.store, run_id).reason
+
+
+@pytest.mark.parametrize("snapshot_id", [None, SNAPSHOT])
+def test_a_run_with_nothing_new_says_so(story: Story, snapshot_id: str | None) -> None:
+    record_nothing_new(story.store, "quiet", snapshot_id, "no new image was accepted")
+    run = show_run(story.store, "quiet")
+    assert (run.state, run.decision, run.reason) == ("success", "nothing-new", "no new image was accepted")

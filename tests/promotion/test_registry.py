@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from pneumo_tasks import layout
+from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, ObjectMissing, PromotionRefused
+from pneumo_tasks.evaluation.evaluation import evaluate_candidate
+from pneumo_tasks.promotion import ledger
+from pneumo_tasks.promotion.champion import move_pointer, read_pointer
+from pneumo_tasks.promotion.decision import decide_promotion, read_decision
+from pneumo_tasks.promotion.registry import (
+    champion_ref,
+    champion_summary,
+    download_model,
+    list_versions,
+    promote_model,
+    read_champion,
+)
+from pneumo_tasks.promotion.runs import list_runs, show_run
+from pneumo_tasks.settings import Settings
+from tests.evaluation.story import IMAGES, SNAPSHOT, Story
+
+
+def judge(settings: Settings, story: Story, run_id: str, model: str = "good") -> str:
+    """Evaluate and decide; returns the run id."""
+    story.run(run_id, model)
+    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, champion_ref(story.store))
+    decide_promotion(settings, story.store, run_id, SNAPSHOT)
+    return run_id
+
+
+def test_an_approved_candidate_becomes_the_champion(settings: Settings, story: Story) -> None:
+    run_id = judge(settings, story, "first")
+    promoted = promote_model(settings, story.store, run_id)
+    summary = champion_summary(story.store)
+    assert summary is not None
+    assert summary["version"] == promoted["version"]
+    assert summary["run_id"] == run_id
+    assert summary["test"]["images"] == IMAGES
+    assert set(summary["test"]["confusion"]) == {"tp", "fp", "tn", "fn"}
+    assert show_run(story.store, run_id).decision == "promoted"
+    assert [manifest.version for manifest in list_versions(story.store)] == [promoted["version"]]
+
+
+def test_promoting_twice_changes_nothing(settings: Settings, story: Story) -> None:
+    run_id = judge(settings, story, "first")
+    first = promote_model(settings, story.store, run_id)
+    before = [(listed.key, listed.size) for listed in story.store.list_objects("")]
+    assert promote_model(settings, story.store, run_id) == first
+    assert [(listed.key, listed.size) for listed in story.store.list_objects("")] == before
+
+
+def test_a_rejected_candidate_leaves_the_champion_alone_and_enters_the_ledger(
+    settings: Settings, story: Story
+) -> None:
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    pointer = read_pointer(story.store)
+    run_id = judge(settings, story, "second", "weak")
+    assert read_decision(story.store, run_id).decision == "rejected"
+    with pytest.raises(PromotionRefused, match="rejected"):
+        promote_model(settings, story.store, run_id)
+    assert read_pointer(story.store) == pointer
+    assert [entry.kind for entry in ledger.read_ledger(story.store)] == ["promoted", "rejected"]
+    assert show_run(story.store, run_id).decision == "rejected"
+
+
+def test_a_second_champion_replaces_the_first(settings: Settings, story: Story) -> None:
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    second = promote_model(settings, story.store, judge(settings, story, "second", "better"))
+    champion = read_champion(story.store)
+    assert champion is not None
+    assert champion.version == second["version"]
+    entries = ledger.read_ledger(story.store)
+    assert [entry.replaces for entry in ledger.effective(entries, champion.seq)] == [0, 1]
+    assert [run.decision for run in list_runs(story.store)] == ["promoted", "promoted"]
+
+
+def test_a_candidate_judged_against_a_former_champion_is_refused(settings: Settings, story: Story) -> None:
+    slow = judge(settings, story, "slow")
+    promote_model(settings, story.store, judge(settings, story, "fast", "better"))
+    with pytest.raises(PromotionRefused, match="champion changed"):
+        promote_model(settings, story.store, slow)
+
+
+def test_a_stale_pointer_is_never_overwritten(settings: Settings, story: Story) -> None:
+    _, before = read_pointer(story.store)
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    entry = ledger.read_ledger(story.store)[-1]
+    with pytest.raises(ConditionFailed):
+        move_pointer(story.store, entry, before)
+
+
+def test_the_downloaded_model_is_the_promoted_one(settings: Settings, story: Story, tmp_path: Path) -> None:
+    promoted = promote_model(settings, story.store, judge(settings, story, "first"))
+    manifest = download_model(story.store, tmp_path / "m.keras")
+    assert manifest.version == promoted["version"]
+    assert (tmp_path / "m.keras").read_bytes() == story.models["good"]
+
+
+def test_one_flipped_byte_in_a_stored_model_is_refused_by_name(
+    settings: Settings, story: Story, tmp_path: Path
+) -> None:
+    promoted = promote_model(settings, story.store, judge(settings, story, "first"))
+    body = bytearray(story.models["good"])
+    body[100] ^= 1
+    key = layout.model(promoted["version"], "model.keras")
+    story.store.put(key, bytes(body))
+    with pytest.raises(CorruptArtefact, match=key):
+        download_model(story.store, tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_champion_there_is_nothing_to_download(story: Story, tmp_path: Path) -> None:
+    assert champion_summary(story.store) is None
+    with pytest.raises(ObjectMissing, match="no model has been promoted"):
+        download_model(story.store, tmp_path / "m.keras")
