@@ -8,6 +8,7 @@ classes, only where the bright areas lie. They teach nothing about pneumonia.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ TRAIN_PER_LABEL = 200
 TEST_PER_LABEL = 60
 
 Grey = NDArray[np.uint8]
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -136,18 +137,18 @@ def _ribs(anatomy: _Anatomy, x: Field, down: Field) -> Field:
 def _consolidations(
     anatomy: _Anatomy, lungs: Field, x: Field, down: Field, rng: np.random.Generator
 ) -> Field:
-    """Three to five patches in as many of the six lung zones, each about a fifth of the image across."""
+    """Four to six patches in as many of the six lung zones, each about a quarter of the image across."""
     zones = [(side * 0.19 * anatomy.width, depth) for side in (-1, 1) for depth in (0.32, 0.47, 0.61)]
     patches = np.zeros_like(x)
-    for zone in rng.choice(len(zones), size=int(rng.integers(3, 6)), replace=False):
+    for zone in rng.choice(len(zones), size=int(rng.integers(4, 7)), replace=False):
         centre, depth = zones[zone]
         patch = _ellipse(
             x, down,
             centre + rng.uniform(-0.03, 0.03), depth + rng.uniform(-0.04, 0.04),
-            rng.uniform(0.08, 0.12), rng.uniform(0.08, 0.12), 0.03,
+            rng.uniform(0.095, 0.13), rng.uniform(0.095, 0.13), 0.03,
         )  # fmt: skip
         patches = np.maximum(patches, patch * np.float32(rng.uniform(0.85, 1.1)))
-    return np.asarray(0.46 * lungs * patches * (1 + 0.35 * _clouds(rng, 14)), dtype=np.float32)
+    return np.asarray(0.55 * lungs * patches * (1 + 0.35 * _clouds(rng, 14)), dtype=np.float32)
 
 
 def _ellipse(x: Field, y: Field, cx: float, cy: float, rx: float, ry: float, softness: float) -> Field:

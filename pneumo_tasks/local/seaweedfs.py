@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,7 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
         )
     server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key, process.pid)
     deadline = time.monotonic() + patience
-    while not _answers(server.endpoint):
+    while not (_answers(f"{server.endpoint}/healthz") and _has_volumes(master)):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
@@ -59,6 +58,17 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
             )
         time.sleep(0.1)
     return server
+
+
+def socket_files(pid: int) -> list[Path]:
+    """The socket files that the server of this pid made in /tmp and does not remove itself."""
+    import psutil
+
+    try:
+        paths = {connection.laddr for connection in psutil.Process(pid).net_connections("unix")}
+    except psutil.Error:
+        return []
+    return [Path(path) for path in sorted(paths) if Path(path).name.startswith("seaweedfs-")]
 
 
 def _weed() -> str:
@@ -88,10 +98,24 @@ def _identities(access_key: str, secret_key: str) -> dict[str, object]:
     return {"identities": [{"name": "pneumo", "credentials": credentials, "actions": actions}]}
 
 
-def _answers(endpoint: str) -> bool:
-    no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _has_volumes(master_port: int) -> bool:
+    """Whether the volume server has signed in to its master: before that, kept objects cannot be read."""
     try:
-        with no_proxy.open(f"{endpoint}/healthz", timeout=2) as answer:
-            return bool(answer.status == 200)
+        topology = json.loads(_get(f"http://127.0.0.1:{master_port}/dir/status"))["Topology"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(topology.get("Max", 0) > 0)
+
+
+def _answers(url: str) -> bool:
+    try:
+        _get(url)
     except OSError:
         return False
+    return True
+
+
+def _get(url: str) -> bytes:
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with without_proxy.open(url, timeout=2) as answer:
+        return bytes(answer.read())

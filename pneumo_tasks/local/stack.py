@@ -1,0 +1,243 @@
+"""The embedded stack: an S3 server and Airflow, started together, recorded, stopped together.
+
+.local/env           the stack's environment (0600), read by `pneumo` and by shells
+.local/stack.json    what runs: pids with their start times, addresses (0600)
+.local/s3/           SeaweedFS: data and credentials, kept by `make down`
+.local/airflow/      Airflow's home: database, task logs, login, kept by `make down`
+.local/logs/         what the servers said
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pneumo_tasks.errors import BadConfiguration, PneumoError
+from pneumo_tasks.local import airflow_server, seaweedfs
+from pneumo_tasks.local.airflow_client import AirflowClient
+from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
+from pneumo_tasks.local.ports import free_ports
+from pneumo_tasks.local.processes import StartedProcess, stop
+
+PROJECT = Path(__file__).resolve().parents[2]
+Say = Callable[[str], None]
+
+# SeaweedFS closes its volumes at once, then waits for its own connections for 15 s: no need to.
+_PATIENCE = {"SeaweedFS": 3.0, "Airflow": 20.0}
+
+
+class Stack(BaseModel):
+    """What was started, and where it answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    s3_endpoint: str
+    bucket: str
+    ui: str = ""
+    processes: tuple[StartedProcess, ...]
+
+    def is_running(self) -> bool:
+        """Whether every process of it runs."""
+        return all(process.is_running() for process in self.processes)
+
+    def leftovers(self) -> list[StartedProcess]:
+        """The processes of which anything still runs."""
+        return [process for process in self.processes if process.session()]
+
+
+class Place:
+    """The folder that holds everything of one stack; ``project`` is where dags/ and plugins/ lie."""
+
+    def __init__(self, project: Path = PROJECT) -> None:
+        self.project = project
+        self.local = project / ".local"
+        self.env, self.record = self.local / "env", self.local / "stack.json"
+        self.airflow_home, self.logs = self.local / "airflow", self.local / "logs"
+
+    def read(self) -> Stack | None:
+        """The recorded stack, or None where none is recorded or the record cannot be read."""
+        try:
+            return Stack.model_validate_json(self.record.read_text())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def write(self, stack: Stack) -> None:
+        part = self.record.with_name("stack.json.part")
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+        part.write_text(stack.model_dump_json(indent=1))
+        part.replace(self.record)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the place while the stack is started or stopped; refuse where another command does."""
+        self.local.mkdir(parents=True, exist_ok=True)
+        with (self.local / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadConfiguration(
+                    "another command starts or stops the stack at this moment",
+                    where=str(self.local), do="Wait for it to finish.",
+                ) from None  # fmt: skip
+            yield
+
+    def client(self, stack: Stack) -> AirflowClient:
+        password = airflow_server.password(self.airflow_home)
+        return AirflowClient(stack.ui, airflow_server.USERNAME, password)
+
+
+def up(place: Place, bucket: str, run: Mapping[str, str], say: Say = print) -> Stack:
+    """Start S3 and Airflow and return when both answer; ``run`` are variables for the tasks.
+
+    Refuses (BadConfiguration) where the recorded stack still runs; what is left of one that broke
+    is stopped first. Where starting fails or is interrupted, everything started so far is stopped.
+    """
+    with place.locked():
+        _make_way(place, say)
+        started: list[StartedProcess] = []
+        try:
+            return _start(place, bucket, run, started, say)
+        except BaseException:
+            say("Stopping what was started")
+            for process in reversed(started):
+                _end(process)
+            place.record.unlink(missing_ok=True)
+            raise
+
+
+def down(place: Place, say: Say = print) -> int:
+    """Stop every process of the recorded stack and no other; returns how many ended. Data stays."""
+    with place.locked():
+        return _stop_recorded(place, say)
+
+
+def _make_way(place: Place, say: Say) -> None:
+    stack = place.read()
+    if stack is None:
+        return
+    if stack.is_running():
+        raise BadConfiguration(
+            "the stack runs already", where=stack.ui, found=f"recorded in {place.record}",
+            do="Use it, or stop it with `make down`.",
+        )  # fmt: skip
+    if stack.leftovers():
+        say("A part of an earlier stack still runs: stopping it first")
+    _stop_recorded(place, say)
+
+
+def _stop_recorded(place: Place, say: Say) -> int:
+    stack = place.read()
+    if stack is None:
+        place.record.unlink(missing_ok=True)
+        return 0
+    ended = 0
+    for process in reversed(stack.leftovers()):
+        count = _end(process)
+        say(f"Stopped {process.name} ({count} processes)")
+        ended += count
+    place.record.unlink(missing_ok=True)
+    return ended
+
+
+def _end(process: StartedProcess) -> int:
+    files = seaweedfs.socket_files(process.pid) if process.name == "SeaweedFS" else []
+    ended = stop(process, _PATIENCE[process.name])
+    for file in files:
+        file.unlink(missing_ok=True)
+    return ended
+
+
+def _start(
+    place: Place, bucket: str, run: Mapping[str, str], started: list[StartedProcess], say: Say
+) -> Stack:
+    place.logs.mkdir(parents=True, exist_ok=True)
+    say("Starting the S3 server (SeaweedFS)")
+    s3 = seaweedfs.start(place.local / "s3")
+    started.append(StartedProcess.of("SeaweedFS", s3.pid))
+    place.write(Stack(s3_endpoint=s3.endpoint, bucket=bucket, processes=tuple(started)))
+
+    say("Starting Airflow (about 30 s on two cores)")
+    airflow_server.password(place.airflow_home)
+    values = _environment(place, s3, bucket, run)
+    write_environment(place.env, values)
+    log = place.logs / "airflow.log"
+    pid = airflow_server.launch({**isolated(), **values}, log)
+    started.append(StartedProcess.of("Airflow", pid))
+    stack = Stack(
+        s3_endpoint=s3.endpoint, bucket=bucket, ui=values["AIRFLOW__API__BASE_URL"], processes=tuple(started)
+    )
+    place.write(stack)
+    airflow_server.wait_until_healthy(place.client(stack), stack.is_running, log)
+    return stack
+
+
+def _environment(place: Place, s3: seaweedfs.S3Server, bucket: str, run: Mapping[str, str]) -> dict[str, str]:
+    previous = read_environment(place.env)
+    airflow = airflow_server.airflow_environment(
+        place.project, place.airflow_home, free_ports(3), s3, bucket, previous
+    )
+    return {
+        "PNEUMO_S3_ENDPOINT": s3.endpoint,
+        "PNEUMO_BUCKET": bucket,
+        "AWS_ACCESS_KEY_ID": s3.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **run,
+        "KERAS_HOME": os.environ.get("KERAS_HOME") or str(_keras_home(place)),
+        "PNEUMO_CACHE_FOLDER": str(place.local / "cache"),
+        "MPLCONFIGDIR": str(place.local / "matplotlib"),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "GX_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        **airflow,
+    }
+
+
+def _keras_home(place: Place) -> Path:
+    """Where Keras keeps downloads: below .local/, unless the caller has weights already."""
+    usual = Path.home() / ".keras"
+    return usual if any((usual / "models").glob("vgg16*")) else place.local / "keras"
+
+
+def describe(place: Place) -> list[str]:
+    """What runs, where, and how to sign in, a line each."""
+    stack = place.read()
+    if stack is None or not stack.leftovers():
+        return ["Nothing of Pneumo runs here. `make demo` starts it."]
+    lines = [
+        f"{process.name}: {'running' if process.is_running() else 'broken'}, pid {process.pid}"
+        for process in stack.processes
+    ]
+    return [
+        *lines,
+        f"Airflow UI: {stack.ui} (login {airflow_server.USERNAME} / {airflow_server.password(place.airflow_home)})",
+        f"S3: {stack.s3_endpoint}, bucket {stack.bucket} (credentials in {place.env})",
+        f"Logs: {place.logs}",
+    ]
+
+
+def main() -> None:
+    """`python -m pneumo_tasks.local.stack status|down`, which make calls."""
+    place, command = Place(), sys.argv[1:]
+    try:
+        if command == ["status"]:
+            print("\n".join(describe(place)))
+        elif command == ["down"]:
+            ended = down(place)
+            print(
+                f"Stopped {ended} processes. Data and logs stay in .local/." if ended else "Nothing to stop."
+            )
+        else:
+            raise SystemExit("usage: python -m pneumo_tasks.local.stack status|down")
+    except PneumoError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
