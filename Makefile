@@ -12,9 +12,9 @@ PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.
 UV ?= $(shell command -v uv)
 EXTRAS ?= train,validate,airflow,dev
 
-DATA ?=
-WEIGHTS ?=
-export DATA WEIGHTS
+# For `make demo`, on the command line: a variable DATA of the shell is not meant for us.
+DATA =
+WEIGHTS =
 
 .PHONY: help setup demo down status test check format
 
@@ -35,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## Run everything here: DATA=folder (default: drawn phantoms) WEIGHTS=path|imagenet|random
-	@$(BIN)/python -m pneumo_tasks.local.demo
+	@$(BIN)/python -m pneumo_tasks.local.demo --data "$(DATA)" --weights "$(WEIGHTS)"
 
 status: setup ## Say what `make demo` left running, and where
 	@$(BIN)/python -m pneumo_tasks.local.stack status

@@ -189,7 +189,7 @@ def _environment(place: Place, s3: seaweedfs.S3Server, bucket: str, run: Mapping
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         **run,
-        "KERAS_HOME": os.environ.get("KERAS_HOME") or str(_keras_home(place)),
+        "KERAS_HOME": str(keras_home(place)),
         "PNEUMO_CACHE_FOLDER": str(place.local / "cache"),
         "MPLCONFIGDIR": str(place.local / "matplotlib"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -199,8 +199,10 @@ def _environment(place: Place, s3: seaweedfs.S3Server, bucket: str, run: Mapping
     }
 
 
-def _keras_home(place: Place) -> Path:
-    """Where Keras keeps downloads: below .local/, unless the caller has weights already."""
+def keras_home(place: Place) -> Path:
+    """Where Keras keeps downloads: below .local/, unless the caller says otherwise or has weights already."""
+    if os.environ.get("KERAS_HOME"):
+        return Path(os.environ["KERAS_HOME"])
     usual = Path.home() / ".keras"
     return usual if any((usual / "models").glob("vgg16*")) else place.local / "keras"
 
@@ -214,9 +216,10 @@ def describe(place: Place) -> list[str]:
         f"{process.name}: {'running' if process.is_running() else 'broken'}, pid {process.pid}"
         for process in stack.processes
     ]
+    password = airflow_server.password(place.airflow_home)
     return [
         *lines,
-        f"Airflow UI: {stack.ui} (login {airflow_server.USERNAME} / {airflow_server.password(place.airflow_home)})",
+        f"Airflow UI: {stack.ui} (login {airflow_server.USERNAME} / {password})",
         f"S3: {stack.s3_endpoint}, bucket {stack.bucket} (credentials in {place.env})",
         f"Logs: {place.logs}",
     ]

@@ -1,0 +1,204 @@
+"""`make demo`: the whole product on this machine, from a folder of images to a promoted model."""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pneumo_tasks.errors import BadConfiguration, PneumoError
+from pneumo_tasks.local.demo_data import Handover, batches_in, hand_in, phantom_batches
+from pneumo_tasks.local.demo_result import show_failure, show_result
+from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
+from pneumo_tasks.local.following import RunFollower
+from pneumo_tasks.local.stack import Place, Stack, describe, down, keras_home, up
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import RUN_PARAMS, Settings
+
+DAG_ID = "pneumonia_retraining"
+WEIGHTS = "PNEUMO_BACKBONE_WEIGHTS"
+_FREE_BYTES = 3 * 2**30
+
+
+def main() -> None:
+    """Run the demo; the exit code is 0 whatever the gate decides, 1 where something failed."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--data", default="", help="folder of X-rays; empty: drawn phantoms")
+    parser.add_argument("--weights", default="", help="path, imagenet or random")
+    given = parser.parse_args()
+    console, place = Console(), Place()
+    chosen = _chosen_params()
+    inherited = isolated()
+    os.environ.clear()
+    os.environ.update({name: value for name, value in inherited.items() if name not in chosen})
+    try:
+        code = run_demo(console, place, given.data, given.weights, _typed(chosen))
+    except KeyboardInterrupt:
+        running = (stack := place.read()) is not None and stack.is_running()
+        console.print(
+            "\nInterrupted. The stack keeps running and the run goes on: follow it in the UI, or `make down`."
+            if running
+            else "\nInterrupted. Nothing is left running."
+        )
+        code = 130
+    except PneumoError as error:
+        console.print(f"[bold red]The demo stopped:[/] {error}", highlight=False, soft_wrap=True)
+        code = 1
+    sys.exit(code)
+
+
+def run_demo(console: Console, place: Place, data: str, weights: str, params: dict[str, Any]) -> int:
+    """Start what is not running, hand the images in, run the DAG, tell the outcome; returns the exit code."""
+    started = time.monotonic()
+    _check_disk(place)
+    synthetic = not data
+    if synthetic:
+        console.print("[bold]Data:[/] synthetic chest phantoms, drawn here (DATA=<folder> takes real X-rays)")
+        handovers = phantom_batches(place.local / "phantoms")
+    else:
+        console.print(f"[bold]Data:[/] {data}", highlight=False)
+        handovers = batches_in(Path(data).expanduser().resolve())
+    before = read_environment(place.env).get(WEIGHTS, "")
+    backbone = _choose_backbone(console, place, weights or params.get("backbone_weights", ""), before)
+    # Phantoms and X-rays never meet in one bucket, or a model would be trained on both.
+    stack = _ensure_stack(console, place, "pneumo-phantoms" if synthetic else "pneumo-demo", backbone)
+
+    os.environ.update(read_environment(place.env))
+    settings = Settings.load()
+    store = ObjectStore.connect(settings)
+    store.ensure_bucket()
+    for handover in handovers:
+        _upload(console, settings, store, handover)
+
+    conf = {**params, "backbone_weights": backbone}
+    if before and before != backbone:
+        console.print(f"Other weights than last time ({before}): training again on the same data")
+        conf["force"] = True
+    client = place.client(stack)
+    run_id = _start_run(console, place, stack, conf)
+    console.print(f"[bold]Run[/] {run_id}: {stack.ui}/dags/{DAG_ID}/runs/{run_id}", highlight=False)
+    ended = RunFollower(client, DAG_ID, run_id, place.airflow_home / "logs", console).follow()
+    if ended.state != "success":
+        show_failure(console, store, run_id, ended)
+    else:
+        show_result(console, store, run_id, place.local / "reports")
+    console.print("\n".join(describe(place)), highlight=False, soft_wrap=True)
+    console.print(
+        f"Took {time.monotonic() - started:.0f} s. `make down` stops everything and keeps the data."
+    )
+    return 0 if ended.state == "success" else 1
+
+
+def _chosen_params() -> dict[str, str]:
+    """The PNEUMO_* variables of the caller that are params of a run: they go with the run, not the stack."""
+    names = {f"PNEUMO_{name.upper()}": name for name in RUN_PARAMS}
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _typed(chosen: Mapping[str, str]) -> dict[str, Any]:
+    if not chosen:
+        return {}
+    names = {variable.removeprefix("PNEUMO_").lower(): text for variable, text in chosen.items()}
+    return Settings.load({**names, "demo": True}).model_dump(mode="json", include=set(names))
+
+
+def _check_disk(place: Place) -> None:
+    free = shutil.disk_usage(place.project).free
+    if free < _FREE_BYTES:
+        raise BadConfiguration(
+            "too little free disk space", where=str(place.local),
+            found=f"{free / 2**30:.1f} GiB, at least {_FREE_BYTES / 2**30:.0f} GiB needed",
+            do="Free some, or remove .local/ (after `make down`) to forget earlier demos.",
+        )  # fmt: skip
+
+
+def _choose_backbone(console: Console, place: Place, wanted: str, before: str) -> str:
+    """A path, imagenet or random; where nothing is asked for, what the demo used last time."""
+    from pneumo_tasks.training.backbones import resolve_weights
+    from pneumo_tasks.training.recipes import find_recipe
+
+    explicit = wanted not in ("", "imagenet", "random")
+    choice = str(Path(wanted).expanduser().resolve()) if explicit else wanted or before or "imagenet"
+    if choice == "imagenet" and choice != before:
+        console.print("[bold]Backbone:[/] ImageNet weights; looking for them (20 s at most)")
+    os.environ["KERAS_HOME"] = str(keras_home(place))
+    settings = Settings.load({"backbone_weights": choice, "demo": True})
+    try:
+        if choice != "random":
+            resolve_weights(settings, ObjectStore.connect(settings), find_recipe(settings.recipe).backbone)
+    except BadConfiguration as error:
+        if explicit or wanted == "imagenet":
+            raise
+        console.print(f"[yellow]{error}[/]", highlight=False, soft_wrap=True)
+        choice = "random"
+    if choice == "random":
+        console.print(
+            Panel(
+                "RANDOM BACKBONE: its convolutions were never trained on anything. The whole road is real, "
+                "the model is a toy, and every report says so.\n"
+                "Give the ImageNet weights (VGG16 without top) with `make demo WEIGHTS=<file>`.",
+                style="bold red",
+            )
+        )
+    else:
+        console.print(f"[bold]Backbone:[/] {choice}", highlight=False)
+    return choice
+
+
+def _ensure_stack(console: Console, place: Place, bucket: str, backbone: str) -> Stack:
+    """The running stack where it serves this bucket, else a new one; its environment names ``backbone``."""
+    run = {"PNEUMO_DEMO": "true", WEIGHTS: backbone}
+    stack = place.read()
+    if stack is not None and stack.is_running():
+        if stack.bucket == bucket:
+            console.print("[bold]Stack:[/] runs already, going on with it")
+            write_environment(place.env, {**read_environment(place.env), **run})
+            return stack
+        console.print(
+            f"[bold]Stack:[/] the running one serves {stack.bucket}: starting it again for {bucket}"
+        )
+        down(place, console.print)
+    return up(place, bucket, run, lambda text: console.print(f"[bold]Stack:[/] {text}"))
+
+
+def _upload(console: Console, settings: Settings, store: ObjectStore, handover: Handover) -> None:
+    columns = (TextColumn("[bold]Upload:[/] {task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(handover.batch_id, total=None)
+        new = hand_in(
+            settings, store, handover, lambda done, of: progress.update(task, completed=done, total=of)
+        )
+        count = int(progress.tasks[0].completed)
+    said = f"{count} images" if new else "there already, with the same content"
+    console.print(f"[bold]Upload:[/] batch {handover.batch_id}: {said}", highlight=False)
+
+
+def _start_run(console: Console, place: Place, stack: Stack, conf: Mapping[str, Any]) -> str:
+    """Unpause the DAG and trigger it; a run that is under way already is followed instead."""
+    client = place.client(stack)
+    deadline = time.monotonic() + 90
+    while client.dag(DAG_ID) is None:
+        if errors := client.import_errors():
+            raise BadConfiguration("Airflow cannot read the DAGs", found="\n".join(errors)[-2000:])
+        if time.monotonic() > deadline:
+            raise BadConfiguration(
+                f"Airflow does not list {DAG_ID}", where=str(place.project / "dags"),
+                do=f"Read {place.logs / 'airflow.log'}.",
+            )  # fmt: skip
+        time.sleep(0.5)
+    client.unpause(DAG_ID)
+    if active := client.active_runs(DAG_ID):
+        console.print("A run is under way already: following that one")
+        return active[0]
+    return client.trigger(DAG_ID, conf, note="make demo")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What the demo hands in: phantoms it drew, or a folder of real X-rays, as batches named by content."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumo_tasks.errors import BadBatch
+from pneumo_tasks.intake.batches import Split, describe_batch, upload_batch
+from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
+from pneumo_tasks.object_store import ObjectStore, sha256_of_file
+from pneumo_tasks.settings import LABELS, Settings
+
+# The public data set's 16 'val' images belong to training: validation is taken from train by patient.
+_HALVES: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
+_LAYOUTS = (
+    "a folder with images.csv, or {train,test}/{NORMAL,PNEUMONIA}/<images>, or {NORMAL,PNEUMONIA}/<images>"
+)
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A folder that goes up as one batch; the id ends with a digest of the folder's content."""
+
+    folder: Path
+    batch_id: str
+    split: Split
+    synthetic: bool
+
+
+def batches_in(folder: Path) -> list[Handover]:
+    """One batch for each half of the public layout, else one for the whole folder.
+
+    Raises BadBatch for a folder of any other shape.
+    """
+    if not folder.is_dir():
+        raise BadBatch("DATA is not a folder", where=str(folder), do=f"Give {_LAYOUTS}.")
+    if (folder / "images.csv").is_file() or any((folder / label).is_dir() for label in LABELS):
+        return [_handover(folder, folder.name, "auto")]
+    halves = [name for name in _HALVES if (folder / name).is_dir()]
+    if not halves:
+        raise BadBatch("DATA has none of the layouts known", where=str(folder), do=f"Give {_LAYOUTS}.")
+    return [_handover(folder / name, f"{folder.name}-{name}", _HALVES[name]) for name in halves]
+
+
+def phantom_batches(folder: Path) -> list[Handover]:
+    """The phantoms' two batches; they are drawn into ``folder``, once."""
+    if not (folder / ".complete").exists():
+        write_phantoms(folder, draw_phantoms())
+        (folder / ".complete").touch()
+    return [_handover(folder / name, f"phantoms-{name}", _HALVES[name], True) for name in ("train", "test")]
+
+
+def hand_in(
+    settings: Settings, store: ObjectStore, handover: Handover, on_progress: Callable[[int, int], None]
+) -> bool:
+    """Upload one batch; False where the bucket holds it already."""
+    if describe_batch(store, handover.batch_id).state != "incomplete":
+        return False
+    upload_batch(
+        settings, store, handover.folder, handover.batch_id, handover.split, handover.synthetic, on_progress
+    )
+    return True
+
+
+def _handover(folder: Path, name: str, split: Split, synthetic: bool = False) -> Handover:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            digest.update(f"{relative.as_posix()}\0{sha256_of_file(path)}\n".encode())
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:60] or "data"
+    return Handover(folder, f"{readable}-{digest.hexdigest()[:12]}", split, synthetic)

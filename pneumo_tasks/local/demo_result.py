@@ -1,0 +1,67 @@
+"""How the demo ends: a table of what the run measured and decided, or why it failed."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pneumo_tasks import layout
+from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.local.following import EndedRun
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.promotion.registry import champion_summary
+from pneumo_tasks.promotion.runs import RunSummary, show_run
+
+_COLOURS = {"promoted": "green", "rejected": "yellow", "nothing-new": "cyan"}
+
+
+def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path) -> None:
+    """Print stages, rules, decision and champion of a run that Airflow calls a success; fetch its report."""
+    run = show_run(store, run_id)
+    table = Table(title=f"Run {run_id}", show_header=False, title_justify="left")
+    for stage in run.stages:
+        table.add_row(stage["name"], f"{stage['seconds']:.1f} s")
+    table.add_section()
+    for rule in run.rules:
+        colour = "green" if rule.verdict == "pass" else "red"
+        value = "missing" if rule.value is None else f"{rule.value:.3f}"
+        table.add_row(rule.name, f"{value} against {rule.limit:.3f}: [{colour}]{rule.verdict}[/]")
+    table.add_section()
+    decision = run.decision or "none"
+    table.add_row("decision", f"[bold {_COLOURS.get(decision, 'red')}]{decision}[/]: {run.reason}")
+    table.add_row("champion", _champion(champion_summary(store)))
+    table.add_row("report", _fetch_report(store, run, run_id, reports))
+    console.print(table)
+
+
+def show_failure(console: Console, store: ObjectStore, run_id: str, ended: EndedRun) -> None:
+    """Print why the run failed, and which logs say more."""
+    try:
+        reason = show_run(store, run_id).reason
+    except ObjectMissing:
+        reason = ""
+    console.print(f"[bold red]Run {run_id} failed[/] after {ended.seconds:.0f} s. {reason}", soft_wrap=True)
+    for task in ended.failed:
+        console.print(f"  {task.name}: {task.error}\n  log: {task.log}", highlight=False, soft_wrap=True)
+
+
+def _champion(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "none yet"
+    test = champion["test"]
+    return (
+        f"{champion['version']} (recall {test['recall']:.3f}, precision {test['precision']:.3f}, "
+        f"AUC {test['auc']:.3f} on {test['images']} test images)"
+    )
+
+
+def _fetch_report(store: ObjectStore, run: RunSummary, run_id: str, reports: Path) -> str:
+    try:
+        body = store.read(layout.run(run_id, "report.html"))
+    except ObjectMissing:
+        return "none: nothing was trained" if run.decision == "nothing-new" else "missing"
+    reports.mkdir(parents=True, exist_ok=True)
+    path = reports / f"{layout.run_key(run_id)}.html"
+    path.write_bytes(body)
+    return str(path)

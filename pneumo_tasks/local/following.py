@@ -1,0 +1,133 @@
+"""Following a run of the DAG from a terminal: each task as it ends, epochs as they pass."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pneumo_tasks.local.airflow_client import AirflowClient
+
+_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+_MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "upstream_failed": "[red]·[/]"}
+_PROGRESS = re.compile(r"\bepoch \d+/\d+|^features: \d+ of \d+")
+
+
+@dataclass(frozen=True)
+class FailedTask:
+    """A task that failed, the last error in its log, and where that log is."""
+
+    name: str
+    error: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """How a run ended, in Airflow's terms, and the tasks that made it fail."""
+
+    state: str
+    seconds: float
+    failed: list[FailedTask]
+
+
+@dataclass
+class RunFollower:
+    """Tells ``console`` what happens in one run; ``logs`` is Airflow's log folder on this machine."""
+
+    client: AirflowClient
+    dag_id: str
+    run_id: str
+    logs: Path
+    console: Console
+    _told: set[tuple[str, int]] = field(default_factory=set)
+    _read: dict[Path, int] = field(default_factory=dict)
+
+    def follow(self, interval: float = 1.0) -> EndedRun:
+        """Return when the run has ended."""
+        started = time.monotonic()
+        with self.console.status("Waiting for the scheduler") as status:
+            while True:
+                state = self.client.run_state(self.dag_id, self.run_id)
+                instances = self.client.task_instances(self.dag_id, self.run_id)
+                self._tell(instances)
+                if state in ("success", "failed"):
+                    break
+                status.update(self._now(instances))
+                time.sleep(interval)
+        failed = [self._failed(task) for task in instances if task["state"] == "failed"]
+        return EndedRun(state, time.monotonic() - started, failed)
+
+    def _tell(self, instances: list[dict[str, Any]]) -> None:
+        for task in sorted(instances, key=lambda task: task["end_date"] or "9999"):
+            if task["state"] in (*_ENDED, "running"):
+                self._tell_progress(task)
+            key = (task["task_id"], task["map_index"])
+            if task["state"] in _ENDED and key not in self._told:
+                self._told.add(key)
+                self._tell_end(task)
+
+    def _tell_end(self, task: dict[str, Any]) -> None:
+        state = task["state"]
+        if state in ("success", "failed"):
+            said = f"{task['duration'] or 0:6.1f} s"
+        else:
+            said = f"{state.replace('_', ' ')}"
+        self.console.print(f"  {_MARKS.get(state, '[dim]-[/]')} {_name(task):<46} {said:>9}", highlight=False)
+
+    def _tell_progress(self, task: dict[str, Any]) -> None:
+        path = self._log(task)
+        for event in self._new_events(path):
+            text = str(event.get("event", ""))
+            if _PROGRESS.search(text):
+                self.console.print(f"      [dim]{text}[/]", highlight=False)
+
+    def _new_events(self, path: Path) -> Iterator[dict[str, Any]]:
+        """The complete lines that were written since the last look."""
+        try:
+            with path.open("rb") as log:
+                log.seek(self._read.get(path, 0))
+                block = log.read()
+        except OSError:
+            return
+        complete = block[: block.rfind(b"\n") + 1]
+        self._read[path] = self._read.get(path, 0) + len(complete)
+        for line in complete.splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+    def _now(self, instances: list[dict[str, Any]]) -> str:
+        running = [_name(task) for task in instances if task["state"] == "running"]
+        again = [_name(task) for task in instances if task["state"] == "up_for_retry"]
+        return ", ".join([*running, *(f"{name} (waits for another try)" for name in again)]) or "scheduling"
+
+    def _failed(self, task: dict[str, Any]) -> FailedTask:
+        path = self._log(task)
+        self._read.pop(path, None)
+        errors = [event for event in self._new_events(path) if event.get("level") in ("error", "critical")]
+        return FailedTask(_name(task), _reason(errors[-1]) if errors else "no error in its log", path)
+
+    def _log(self, task: dict[str, Any]) -> Path:
+        folder = self.logs / f"dag_id={self.dag_id}" / f"run_id={self.run_id}" / f"task_id={task['task_id']}"
+        if task["map_index"] >= 0:
+            folder /= f"map_index={task['map_index']}"
+        return folder / f"attempt={task['try_number']}.log"
+
+
+def _name(task: dict[str, Any]) -> str:
+    if task["map_index"] < 0:
+        return str(task["task_id"])
+    return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]".replace("[", r"\[")
+
+
+def _reason(event: dict[str, Any]) -> str:
+    details = event.get("error_detail") or []
+    if details:
+        return f"{details[0].get('exc_type')}: {details[0].get('exc_value')}"
+    return str(event.get("event"))
