@@ -36,6 +36,7 @@ def validate_batch(batch_id: str) -> dict:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def assemble_dataset(discovered: list[str] | None) -> dict:
     from pneumo_tasks.dataset.snapshots import assemble_dataset
+    from pneumo_tasks.intake.batches import discover_batches
     from pneumo_tasks.promotion.decision import record_nothing_new
 
     if discovered is None:  # a failed validation does not stop the others; a failed discovery does
@@ -43,6 +44,8 @@ def assemble_dataset(discovered: list[str] | None) -> dict:
     with stage() as now:
         snapshot = assemble_dataset(now.settings, now.store)
         if snapshot is None or not (snapshot.new or now.settings.force):
+            if waiting := discover_batches(now.store):
+                raise AirflowFailException(f"No verdict on {', '.join(waiting)}: see validate_batch.")
             reason = "no image was accepted yet" if snapshot is None else "no new image was accepted"
             record_nothing_new(now.store, now.run_id, snapshot and snapshot.snapshot_id, reason)
             raise AirflowSkipException(f"Nothing new: {reason} ({len(discovered)} batches were validated).")

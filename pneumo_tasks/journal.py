@@ -18,7 +18,7 @@ def now() -> str:
 @contextmanager
 def stage(store: ObjectStore, run_id: str, name: str, part: str = "") -> Iterator[None]:
     """Record how long a stage of a run took; a stage that raises is recorded by ``record_failure``."""
-    started, clock = now(), time.monotonic()
+    started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
     yield
     record = {"name": name, "part": part, "started": started, "seconds": round(time.monotonic() - clock, 3)}
     store.put_json(layout.run(run_id, f"stages/{name}{f'.{part}' if part else ''}.json"), record)

@@ -57,7 +57,7 @@ def person(tmp_path_factory: pytest.TempPathFactory, s3_server: seaweedfs.S3Serv
         }
     )
     ObjectStore.connect(own).ensure_bucket()
-    write_phantoms(folder / "images", draw_phantoms(train_per_label=70, test_per_label=25))
+    write_phantoms(folder / "images", draw_phantoms(train_per_label=45, test_per_label=18))
     return Person(folder, environment)
 
 
@@ -93,11 +93,11 @@ def test_a_first_run_promotes_a_model_that_was_really_trained(
     assert champion["run_id"] == first_run["run_id"]
     assert champion["version"] == first_run["version"]
     test = champion["test"]
-    assert test["images"] == 50
-    assert sum(test["confusion"].values()) == 50
+    assert test["images"] == 36
+    assert sum(test["confusion"].values()) == 36
     assert test["recall"] >= 0.94
     assert test["precision"] >= 0.80
-    assert [stage["name"] for stage in first_run["stages"]][-1] == "promote_model"
+    assert [stage["name"] for stage in first_run["stages"]][-1] == "promote_model", first_run["stages"]
     assert {rule["verdict"] for rule in first_run["rules"]} == {"pass"}
 
 
@@ -113,7 +113,7 @@ def test_the_bad_files_are_quarantined_each_with_its_reason_and_the_rest_is_used
     assert all(entry["rule"] and entry["value"] is not None for entry in batch["rejected"])
     assert rejected["person9004_virus_1.jpeg"] != rejected["IM-9002-0001.jpeg"]
     assert (batch["accepted"], batch["quarantined"]) == (batch["images"] - 4, 4)
-    assert batch["accepted"] == 140
+    assert batch["accepted"] == 90
 
 
 def test_the_champion_answers_for_single_files(person: Person, first_run: dict[str, Any]) -> None:
