@@ -1,0 +1,100 @@
+"""images.csv: which file shows which patient with which label."""
+
+import io
+import posixpath
+import unicodedata
+
+import pandas as pd
+
+from pneumo_tasks.errors import BadBatch
+
+REQUIRED = ("path", "label")
+OPTIONAL = ("site", "view", "study_id", "acquired_at")
+MAX_ROWS = 2_000_000
+MAX_PATH = 512
+_ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
+
+
+def read_manifest(data: bytes, where: str) -> pd.DataFrame:
+    """The rows of images.csv, every cell a stripped str, with at least path, label and patient_id.
+
+    Any delimiter that pandas can find; UTF-8 (with or without mark), UTF-16 or Windows-1252.
+    Raises BadBatch naming the line or the column that is wrong.
+    """
+    text = _decoded(data, where)
+    try:
+        rows = pd.read_csv(
+            io.StringIO(text),
+            dtype=str,
+            keep_default_na=False,
+            sep=_delimiter(text),
+            skipinitialspace=True,
+            index_col=False,
+            nrows=MAX_ROWS + 1,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise BadBatch(
+            "images.csv cannot be read as a table", where=where, found=str(error), do="Correct that line."
+        ) from None
+    rows.columns = pd.Index([str(name).strip().lower().replace(" ", "_") for name in rows.columns])
+    _check_columns(rows, where)
+    if "patient_id" not in rows:
+        rows["patient_id"] = ""
+    # Other columns (names, birthdays) never enter the system.
+    kept = ["path", "label", "patient_id", *(name for name in OPTIONAL if name in rows)]
+    return rows[kept].fillna("").map(str.strip).reset_index(drop=True)
+
+
+def _decoded(data: bytes, where: str) -> str:
+    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _ENCODINGS
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeError:
+            continue
+        if "\0" not in text:
+            return text
+    line = data[: data.find(b"\0")].count(b"\n") + 1 if b"\0" in data else 1
+    raise BadBatch(
+        "images.csv is not text", where=f"{where}, line {line}", do="Save it as CSV with UTF-8 encoding."
+    )
+
+
+def _delimiter(text: str) -> str:
+    header = text.lstrip().split("\n", 1)[0]
+    return max(",;\t|", key=header.count)
+
+
+def _check_columns(rows: pd.DataFrame, where: str) -> None:
+    missing = [name for name in REQUIRED if name not in rows]
+    twice = sorted({name for name in rows.columns if list(rows.columns).count(name) > 1})
+    found = ", ".join(map(str, rows.columns))[:200]
+    if missing:
+        raise BadBatch(
+            f"images.csv has no column {missing[0]!r}",
+            where=f"{where}, line 1",
+            found=f"columns: {found}",
+            do="Name the columns path,label,patient_id.",
+        )
+    if twice:
+        raise BadBatch(f"images.csv has the column {twice[0]!r} twice", where=f"{where}, line 1", found=found)
+    if rows.empty:
+        raise BadBatch("images.csv lists no image", where=f"{where}, line 2", do="List each file in a row.")
+    if len(rows) > MAX_ROWS:
+        raise BadBatch("images.csv lists too many images", where=where, found=f"limit {MAX_ROWS}")
+
+
+def path_fault(path: str) -> str | None:
+    """Why ``path`` may not be part of a key or shown to a person as it is; None where it may."""
+    if not path:
+        return "no path"
+    if path.startswith(("/", "\\")) or path[1:3] in (":\\", ":/"):
+        return "absolute path"
+    parts = path.replace("\\", "/").split("/")
+    if ".." in parts or posixpath.normpath(path) != path:
+        return "leaves the batch or is not in its shortest form"
+    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in path):
+        return "invisible or control characters"
+    if len(path) > MAX_PATH or max(map(len, parts)) > 255:
+        return "longer than a file name may be"
+    return None

@@ -1,0 +1,47 @@
+"""What validation decided about a batch: one frozen document, written last."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pneumo_tasks import layout
+from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.object_store import ObjectStore
+
+
+class Rejection(BaseModel):
+    """One quarantined file: the first rule it broke, its value and the rule's limit, in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    rule: str
+    value: str
+    limit: str
+
+
+class BatchVerdict(BaseModel):
+    """verdict.json of one batch and digest; ``reasons`` is empty where the state is accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    batch_id: str
+    digest: str
+    state: Literal["accepted", "rejected"]
+    split: str
+    synthetic: bool
+    images: int
+    accepted: int
+    quarantined: int
+    reasons: list[str]
+    rejected: list[Rejection]
+    validated_at: str
+
+
+def read_verdict(store: ObjectStore, batch_id: str, digest: str) -> BatchVerdict | None:
+    """The stored verdict on exactly this content, or None."""
+    try:
+        document: Any = store.read_json(layout.validation(batch_id, digest, "verdict.json"))
+    except ObjectMissing:
+        return None
+    return BatchVerdict.model_validate(document)

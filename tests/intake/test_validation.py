@@ -1,0 +1,165 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumo_tasks import layout
+from pneumo_tasks.intake.accepted import COLUMNS, accepted_images
+from pneumo_tasks.intake.batches import Split, describe_batch, discover_batches, upload_batch
+from pneumo_tasks.intake.validation import validate_batch
+from pneumo_tasks.intake.verdicts import BatchVerdict
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+from tests.intake.films import film, good_files, jpeg, png, write
+
+
+@pytest.fixture
+def validated(settings: Settings, store: ObjectStore, tmp_path: Path):  # type: ignore[no-untyped-def]
+    def upload_and_validate(
+        files: dict[str, bytes], batch_id: str = "b1", split: Split = "train"
+    ) -> BatchVerdict:
+        upload_batch(settings, store, write(tmp_path / batch_id, files), batch_id, split)
+        return validate_batch(settings, store, batch_id)
+
+    return upload_and_validate
+
+
+def rules(verdict: BatchVerdict) -> dict[str, str]:
+    return {rejection.file: rejection.rule for rejection in verdict.rejected}
+
+
+def test_bad_files_are_quarantined_with_their_reason_and_the_rest_is_accepted(validated, store) -> None:
+    good = good_files(6)
+    cut = jpeg(film(90))
+    verdict = validated(
+        good
+        | {
+            "NORMAL/IM-0901-0001.jpeg": cut[: len(cut) // 2],
+            "NORMAL/IM-0902-0001.jpeg": b"<!DOCTYPE html><title>Sign in</title>",
+            "PNEUMONIA/person903_virus_1.jpeg": b"",
+            "COVID/person904_virus_1.jpeg": jpeg(film(94)),
+        }
+    )
+    assert rules(verdict) == {
+        "NORMAL/IM-0901-0001.jpeg": "decodable",
+        "NORMAL/IM-0902-0001.jpeg": "format",
+        "PNEUMONIA/person903_virus_1.jpeg": "bytes",
+        "COVID/person904_virus_1.jpeg": "label-known",
+    }
+    assert (verdict.state, verdict.images, verdict.accepted, verdict.quarantined) == ("accepted", 10, 6, 4)
+    values = {rejection.rule: (rejection.value, rejection.limit) for rejection in verdict.rejected}
+    assert values["label-known"] == ("COVID", "NORMAL or PNEUMONIA")
+    assert values["format"][0] == "HTML"
+    assert values["bytes"][0] == "0"
+
+    accepted = accepted_images(store)
+    assert sorted(accepted["file"]) == sorted(good)
+    assert list(accepted.columns) == list(COLUMNS)
+    assert store.read(accepted["key"][0]) == good[accepted["file"][0]]
+    listed = store.read(layout.quarantine("b1", verdict.digest)).decode()
+    assert listed.startswith("file,rule,value,limit\n")
+    assert listed.count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "rule"),
+    [
+        ("NORMAL/IM-0900-0001.png", jpeg(film(1)), "format-matches-name"),
+        ("NORMAL/IM-0900-0001.jpeg", jpeg(film(1, side=63)), "shortest-side"),
+        ("NORMAL/IM-0900-0001.jpeg", jpeg(np.full((96, 96), 90, np.uint8)), "not-blank"),
+        ("normal/IM-0900-0001.jpeg", jpeg(film(1)), "label-known"),
+        ("NORMAL/unnamed.jpeg", jpeg(film(1)), "patient-known"),
+    ],
+)
+def test_each_rule_on_a_file_alone(validated, name: str, data: bytes, rule: str) -> None:
+    verdict = validated(good_files(4, start=10) | {name: data})
+    assert rules(verdict) == {name: rule}
+
+
+def test_a_film_counts_once_whatever_its_container(validated) -> None:
+    verdict = validated(
+        good_files(4, start=10)
+        | {
+            "NORMAL/IM-0001-0001.png": png(film(1)),
+            "NORMAL/IM-0001-0002.png": png(film(1), compress_level=1),
+            "NORMAL/IM-0001-0003.png": png(film(1)),
+        }
+    )
+    assert rules(verdict) == {
+        "NORMAL/IM-0001-0002.png": "no-duplicate",
+        "NORMAL/IM-0001-0003.png": "no-duplicate",
+    }
+    assert {rejection.value for rejection in verdict.rejected} == {"NORMAL/IM-0001-0001.png"}
+
+
+def test_the_same_pixels_under_two_labels_are_both_out_and_both_named(validated) -> None:
+    verdict = validated(
+        good_files(4, start=10)
+        | {"NORMAL/IM-0001-0001.png": png(film(1)), "PNEUMONIA/person1_virus_1.png": png(film(1))}
+    )
+    assert rules(verdict) == dict.fromkeys(
+        ["NORMAL/IM-0001-0001.png", "PNEUMONIA/person1_virus_1.png"], "one-label"
+    )
+    assert "PNEUMONIA/person1_virus_1.png" in verdict.rejected[0].value
+
+
+def test_a_film_of_an_accepted_batch_is_not_accepted_again(validated, store) -> None:
+    validated(good_files(6), "first")
+    second = validated(good_files(10), "second")
+    assert (second.accepted, set(rules(second).values())) == (4, {"no-duplicate"})
+    assert len(accepted_images(store)) == 10
+    assert second.rejected[0].value.startswith("first/")
+
+
+def test_a_patient_of_the_test_set_stays_out_of_training(validated) -> None:
+    validated({"NORMAL/IM-0001-0001.png": png(film(1)), **good_files(4, start=10)}, "first", "test")
+    second = validated({"NORMAL/IM-0001-0002.png": png(film(2)), **good_files(4, start=20)}, "second")
+    assert rules(second) == {"NORMAL/IM-0001-0002.png": "one-split"}
+    assert second.rejected[0].value == "test (first)"
+
+
+def test_a_batch_with_too_few_good_files_is_rejected_whole(validated, store) -> None:
+    verdict = validated(good_files(2) | {f"NORMAL/IM-{n:04d}-0001.jpeg": b"x" for n in range(100, 103)})
+    assert (verdict.state, verdict.accepted, verdict.quarantined) == ("rejected", 0, 3)
+    assert verdict.reasons == ["good-share: 2 of 5 files are good (40.0%), limit 50.0%"]
+    assert accepted_images(store).empty
+
+
+def test_a_batch_is_waiting_until_it_has_a_verdict(settings, store, tmp_path: Path) -> None:
+    store.put(layout.incoming("unfinished", "NORMAL/1.jpeg"), b"x")
+    upload_batch(settings, store, write(tmp_path / "b", good_files(4)), "b", "train")
+    assert describe_batch(store, "unfinished").state == "incomplete"
+    assert describe_batch(store, "b").state == "waiting"
+    assert discover_batches(store) == ["b"]
+    validate_batch(settings, store, "b")
+    assert describe_batch(store, "b").state == "accepted"
+    assert discover_batches(store) == []
+
+
+def test_an_unchanged_batch_is_not_judged_again(settings, store, tmp_path: Path) -> None:
+    upload_batch(settings, store, write(tmp_path / "b", good_files(4)), "b", "train")
+    first = validate_batch(settings, store, "b")
+    for listed in list(store.list_objects("incoming/b/NORMAL")):
+        store.put(listed.key, b"not read again")
+    assert validate_batch(settings, store, "b") == first
+
+
+def test_large_batches_are_inspected_in_worker_processes(validated, store) -> None:
+    verdict = validated(good_files(80))
+    assert verdict.accepted == 80
+    frame = accepted_images(store)
+    assert frame["patient"].nunique() == 80
+    assert isinstance(frame, pd.DataFrame)
+    assert frame[["width", "height"]].eq(96).all(axis=None)
+
+
+def test_the_columns_of_images_csv_decide_over_the_file_names(validated, store) -> None:
+    manifest = (
+        "Path;Label;Patient ID;site;birthday\na.jpeg;NORMAL;007;north;2020-01-01\nb.jpeg;PNEUMONIA;7;;\n"
+    )
+    validated({"a.jpeg": jpeg(film(1)), "b.jpeg": jpeg(film(2)), "images.csv": manifest.encode()})
+    frame = accepted_images(store).set_index("file")
+    assert list(frame["patient"]) == ["north:007", "patient:7"]
+    assert "birthday" not in frame
+    assert frame["site"]["a.jpeg"] == "north"
