@@ -1,7 +1,9 @@
 """One frozen Settings object: environment and DAG params, validated once, passed explicitly."""
 
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -57,6 +59,7 @@ class Settings(BaseSettings):
     fine_tune_epochs: int | None = Field(None, ge=1, le=100, description="Empty: what the recipe says")
     shard_images: int = Field(2048, ge=1, le=65536, description="Images in one shard of cached features")
     require_gpu: bool = Field(False, description="Refuse to train where no GPU is seen")
+    cache_folder: Path | None = Field(None, description="For copies; empty: below the temporary folder")
     demo: bool = Field(False, description="Set by `make demo` alone: allows a random backbone, loudly")
 
     # when to promote
@@ -84,6 +87,11 @@ class Settings(BaseSettings):
         if self.min_image_side > self.max_image_side:
             raise ValueError("min_image_side exceeds max_image_side")
         return self
+
+    @property
+    def cache_root(self) -> Path:
+        """Where copies of objects are kept between tasks; safe to delete at any time."""
+        return self.cache_folder or Path(tempfile.gettempdir()) / f"pneumo-cache-{os.getuid()}"
 
     @classmethod
     def load(cls, overrides: Mapping[str, Any] | None = None) -> Self:
