@@ -95,3 +95,9 @@ def test_set_scores(test_set_id: str, model_sha256: str) -> str:
     """What one model's artefact answers on one version of the test set, computed once."""
     test_set_id = identifier(test_set_id, "test set id")
     return f"test-sets/{test_set_id}/scores/{identifier(model_sha256, 'model digest')}.parquet"
+
+
+def test_set_serving(test_set_id: str, model_sha256: str) -> str:
+    """How one model's artefact did in a fresh process, asked about films of one test set."""
+    test_set_id = identifier(test_set_id, "test set id")
+    return f"test-sets/{test_set_id}/serving/{identifier(model_sha256, 'model digest')}.json"

@@ -66,6 +66,33 @@ class Settings(BaseSettings):
     min_recall: Share = Field(0.94, description="Floor on recall on the test set")
     min_precision: Share = Field(0.80, description="Floor on precision on the test set")
     target_recall: Share = Field(0.96, description="Validation recall that the threshold is chosen for")
+    threshold_policy: Literal["target_recall", "youden", "cost"] = Field(
+        "target_recall", description="How the threshold is chosen on validation"
+    )
+    missed_case_price: float = Field(
+        10.0, gt=0.0, description="Policy 'cost': how many false alarms one missed case is worth"
+    )
+    min_auc: Share = Field(0.90, description="Floor on the area under the ROC curve on the test set")
+    min_recall_bound: Share = Field(0.0, description="Floor on the lower end of recall's interval")
+    min_precision_bound: Share = Field(0.0, description="Floor on the lower end of precision's interval")
+    recall_margin: Share = Field(0.02, description="Recall that may be lost to the champion, at most")
+    precision_margin: Share = Field(0.03, description="Precision that may be lost to the champion, at most")
+    slice_min_images: int = Field(50, ge=1, description="Slices with fewer images of a class are not judged")
+    slice_min_recall: Share = Field(0.85, description="Floor on recall in every judged slice")
+    slice_min_specificity: Share = Field(0.0, description="Floor on specificity in every judged slice")
+    max_occlusion_shift: Share = Field(0.10, description="AUC may move so far when the film's rim is masked")
+    max_latency_seconds: float = Field(5.0, gt=0.0, description="For one film, by the served artefact")
+    max_memory_mb: int = Field(4096, ge=1, description="Peak memory of a process that serves the artefact")
+    resamples: int = Field(2000, ge=100, le=20000, description="Bootstrap resamples of the test patients")
+    prevalences: str = Field(
+        "5,10,25,62.5",
+        pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?)*$",
+        description="Percent of pneumonia for which predictive values are stated",
+    )
+    report_images: bool = Field(True, description="Show films of misses and flips in the report")
+    signing_key: Path | None = Field(None, description="Ed25519 private key (PEM) that signs new versions")
+    trusted_key: Path | None = Field(None, description="Ed25519 public key (PEM) that versions are checked by")
+    require_signature: bool = Field(False, description="Refuse versions that are not signed")
 
     # intake
     min_good_share: Share = Field(0.5, description="A batch with a smaller share of good files is rejected")
@@ -153,4 +180,8 @@ RUN_PARAMS = (
     "min_recall",
     "min_precision",
     "target_recall",
+    "threshold_policy",
+    "min_auc",
+    "recall_margin",
+    "precision_margin",
 )

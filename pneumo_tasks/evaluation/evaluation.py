@@ -6,53 +6,41 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from numpy.typing import NDArray
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
-from pneumo_tasks.evaluation.comparison import ChampionRef
+from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.evaluation import bootstrap
+from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare
+from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evaluation, PredictiveValues
 from pneumo_tasks.evaluation.looks import count_looks, record_look
-from pneumo_tasks.evaluation.metrics import Labels, Metrics, compute_metrics
-from pneumo_tasks.evaluation.operating_point import OperatingPoint, choose_operating_point
-from pneumo_tasks.evaluation.scoring import score_artefact
+from pneumo_tasks.evaluation.metrics import (
+    Labels,
+    Metrics,
+    Scores,
+    calibration_bin,
+    calibration_error,
+    compute_metrics,
+    predictive_values,
+)
+from pneumo_tasks.evaluation.operating_point import OperatingPoint, calibrated, choose_operating_point
+from pneumo_tasks.evaluation.probes import Occlusion, measure_occlusion, probe_sample
+from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
+from pneumo_tasks.evaluation.serving import ServingCheck, check_serving
+from pneumo_tasks.evaluation.slices import slice_figures
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.artefact import score_images
 from pneumo_tasks.training.candidate import Candidate, read_candidate
 
 log = logging.getLogger(__name__)
 
-_SCORE_COLUMNS = ["sha256", "key", "file", "label", "patient", "family", "batch_id", "width", "height"]
-
-
-class ChampionEvaluation(BaseModel):
-    """The champion on the same test images, at its own threshold."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: str
-    sha256: str
-    run_id: str
-    test: Metrics
-
-
-class Evaluation(BaseModel):
-    """All the evidence a decision is made from."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    version: str
-    sha256: str
-    recipe: str
-    snapshot_id: str
-    test_set_id: str
-    operating_point: OperatingPoint
-    test: Metrics
-    champion: ChampionEvaluation | None
-    looks: int
-    synthetic: bool
-    random_backbone: bool
-    evaluated_at: str
+_KEPT_COLUMNS = (
+    *("sha256", "key", "file", "label", "patient", "family", "batch_id", "width", "height"),
+    *("grey_mean", "site", "view"),
+)
+_SERVED_FILMS = 8
 
 
 def evaluate_candidate(
@@ -69,44 +57,57 @@ def evaluate_candidate(
     """
     candidate = read_candidate(store, run_id)
     summary = snapshot_summary(store, snapshot_id)
-    point = choose_operating_point(*_validation_scores(store, run_id), settings.target_recall)
-    version = model_version(candidate, point)
+    point = choose_operating_point(settings, *_validation_scores(store, run_id))
 
     record_look(store, summary.test_set_id, run_id, "candidate", candidate.sha256)
     rows = test_rows(store, snapshot_id).sort_values("sha256", ignore_index=True)
     positive = (rows["label"] == "PNEUMONIA").to_numpy(bool)
-    scores = rows[[name for name in _SCORE_COLUMNS if name in rows]].copy()
-    scores["probability"] = score_artefact(
-        store, rows, summary.test_set_id, layout.run(run_id, "candidate.keras"), candidate.sha256
-    )
-    scores["called"] = scores["probability"] >= point.threshold
-    champion_evaluation = None
-    if champion is not None:
-        record_look(store, summary.test_set_id, run_id, "champion", champion.sha256)
-        key = layout.model(champion.version, "model.keras")
-        scores["champion_probability"] = score_artefact(
-            store, rows, summary.test_set_id, key, champion.sha256
+    scores = rows[[name for name in _KEPT_COLUMNS if name in rows]].copy()
+    with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
+        probability = score_on_test_set(stored, rows, summary.test_set_id)
+        serving = _serving(stored, rows, probability, summary.test_set_id)
+        occlusion = _occlusion(stored, rows, probability)
+    scores["probability"] = probability
+    scores["called"] = called = probability >= point.threshold
+
+    codes, ill = bootstrap.patient_codes(rows["patient"], positive)
+    draws = bootstrap.draw_patients(ill, settings.resamples, settings.seed)
+    replicates = bootstrap.replicate_metrics(positive, probability, point.threshold, codes, draws)
+    test = compute_metrics(positive, probability, point.threshold)
+
+    def against(other: ChampionRef | None, column: str) -> Comparison | None:
+        if other is None:
+            return None
+        record_look(store, summary.test_set_id, run_id, "champion", other.sha256)
+        with StoredModel(store, layout.model(other.version, "model.keras"), other.sha256) as rival:
+            scores[column] = score_on_test_set(rival, rows, summary.test_set_id)
+        return compare(
+            scores, other, scores[column].to_numpy(np.float64), point.threshold, (replicates, draws, codes)
         )
-        scores["champion_called"] = scores["champion_probability"] >= champion.threshold
-        champion_evaluation = ChampionEvaluation(
-            version=champion.version,
-            sha256=champion.sha256,
-            run_id=champion.run_id,
-            test=compute_metrics(
-                positive, scores["champion_probability"].to_numpy(np.float64), champion.threshold
-            ),
-        )
+
     evaluation = Evaluation(
         run_id=run_id,
-        version=version,
+        version=model_version(candidate, point),
         sha256=candidate.sha256,
         recipe=candidate.recipe,
         snapshot_id=snapshot_id,
         test_set_id=summary.test_set_id,
+        patients=len(ill),
         operating_point=point,
-        test=compute_metrics(positive, scores["probability"].to_numpy(np.float64), point.threshold),
-        champion=champion_evaluation,
+        test=test,
+        intervals=bootstrap.intervals(test, replicates),
+        trivial=compute_metrics(positive, np.ones(len(rows)), 0.5),
+        calibration=_calibration(positive, probability, point.temperature),
+        predictive_values=_predictive_values(settings, test),
+        slices=slice_figures(rows, called, codes, draws, settings.slice_min_images),
+        champion=against(champion, "champion_probability"),
+        original=against(champion and champion.original, "original_probability"),
+        serving=serving,
+        occlusion=occlusion,
+        independence=summary.checks,
         looks=count_looks(store, summary.test_set_id),
+        resamples=settings.resamples,
+        seed=settings.seed,
         synthetic=summary.synthetic or candidate.synthetic,
         random_backbone=candidate.backbone.random,
         evaluated_at=journal.now(),
@@ -130,10 +131,64 @@ def read_test_scores(store: ObjectStore, run_id: str) -> pd.DataFrame:
     return pd.read_parquet(io.BytesIO(store.read(layout.run(run_id, "test_scores.parquet"))))
 
 
-def _validation_scores(store: ObjectStore, run_id: str) -> tuple[Labels, Any]:
+def _validation_scores(store: ObjectStore, run_id: str) -> tuple[Labels, Scores]:
     key = layout.run(run_id, "fine_tune/validation_scores.parquet")
     table = pd.read_parquet(io.BytesIO(store.read(key)))
     return (table["label"] == "PNEUMONIA").to_numpy(bool), table["probability"].to_numpy(np.float64)
+
+
+def _serving(stored: StoredModel, rows: pd.DataFrame, probability: Scores, test_set_id: str) -> ServingCheck:
+    """The check in a fresh process, kept by (model sha256, test set) like the scores."""
+    key = layout.test_set_serving(test_set_id, stored.sha256)
+    try:
+        return ServingCheck.model_validate(stored.store.read_json(key))
+    except ObjectMissing:
+        pass
+    chosen = rows.iloc[:: max(1, len(rows) // _SERVED_FILMS)].head(_SERVED_FILMS)
+    films = zip(chosen.index, read_images(stored.store, chosen), strict=True)
+    found = check_serving(stored.path, {str(i): (film, float(probability[i])) for i, film in films})
+    stored.store.put_json(key, found.model_dump(mode="json"))
+    return found
+
+
+def _occlusion(stored: StoredModel, rows: pd.DataFrame, probability: Scores) -> Occlusion:
+    sample = probe_sample(rows)
+    return measure_occlusion(
+        lambda films: score_images(stored.model, films),
+        sample,
+        read_images(stored.store, sample),
+        probability[sample.index.to_numpy()],
+    )
+
+
+def _calibration(positive: Labels, probability: Scores, temperature: float) -> Calibration | None:
+    if not np.isfinite(probability).all():
+        return None
+    adjusted = calibrated(probability, temperature)
+    places: NDArray[np.intp] = calibration_bin(adjusted)
+    return Calibration(
+        temperature=temperature,
+        brier=float(np.mean((adjusted - positive) ** 2)),
+        error=calibration_error(positive, adjusted),
+        bins=[
+            CalibrationBin(
+                images=int((places == place).sum()),
+                predicted=float(adjusted[places == place].mean()),
+                observed=float(positive[places == place].mean()),
+            )
+            for place in np.unique(places)
+        ],
+    )
+
+
+def _predictive_values(settings: Settings, test: Metrics) -> list[PredictiveValues]:
+    if test.recall is None or test.specificity is None:
+        return []
+    stated = []
+    for percent in map(float, settings.prevalences.split(",")):
+        ppv, npv = predictive_values(test.recall, test.specificity, percent / 100)
+        stated.append(PredictiveValues(prevalence=percent / 100, positive=ppv, negative=npv))
+    return stated
 
 
 def _write(store: ObjectStore, evaluation: Evaluation, scores: pd.DataFrame) -> dict[str, Any]:

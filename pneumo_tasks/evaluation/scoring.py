@@ -1,11 +1,13 @@
-"""Scores of a stored artefact on the locked test images, each pair computed once."""
+"""A stored artefact on the locked test images; each model is scored once a test set."""
 
 import io
 import logging
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -22,28 +24,53 @@ log = logging.getLogger(__name__)
 _FETCHED_AT_ONCE = 32
 
 
-def score_artefact(
-    store: ObjectStore, rows: pd.DataFrame, test_set_id: str, model_key: str, model_sha256: str
-) -> Scores:
+class StoredModel:
+    """An artefact in the bucket, fetched and loaded when first needed, its digest checked.
+
+    A context: the local copy goes with it. CorruptArtefact where the bytes are not ``sha256``.
+    """
+
+    def __init__(self, store: ObjectStore, key: str, sha256: str) -> None:
+        self.store, self.key, self.sha256 = store, key, sha256
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="pneumo-")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    @cached_property
+    def path(self) -> Path:
+        path = Path(self._folder.name) / "model.keras"
+        self.store.download(self.key, path, self.sha256)
+        return path
+
+    @cached_property
+    def model(self) -> Any:
+        return load_artefact(self.path)
+
+
+def score_on_test_set(stored: StoredModel, rows: pd.DataFrame, test_set_id: str) -> Scores:
     """Probability of PNEUMONIA for each of ``rows``, in their order, from the artefact itself.
 
-    The artefact is read back from the bucket, its digest checked, and loaded in safe mode. Scores
-    are kept by (model sha256, test set), so a champion is scored again only when the test set
-    grew. CorruptArtefact where the artefact or an image is not the one that was recorded.
+    Scores are kept by (model sha256, test set), so a champion is scored again only when the test
+    set grew. CorruptArtefact where the artefact or an image is not the one that was recorded.
     """
-    key = layout.test_set_scores(test_set_id, model_sha256)
-    kept = _kept_scores(store, key, rows)
+    key = layout.test_set_scores(test_set_id, stored.sha256)
+    kept = _kept_scores(stored.store, key, rows)
     if kept is not None:
-        log.info("scores of %s on test set %s are kept", model_sha256[:12], test_set_id)
+        log.info("scores of %s on test set %s are kept", stored.sha256[:12], test_set_id)
         return kept
-    with tempfile.TemporaryDirectory(prefix="pneumo-") as folder:
-        path = Path(folder) / "model.keras"
-        store.download(model_key, path, model_sha256)
-        probability = score_images(load_artefact(path), read_images(store, rows)).astype(np.float64)
+    probability = score_images(stored.model, read_images(stored.store, rows)).astype(np.float64)
     if len(probability) != len(rows):
-        raise BadData("the artefact did not score every image", found=f"{len(probability)} of {len(rows)}")
+        raise BadData(
+            "the artefact did not score every image",
+            where=stored.key,
+            found=f"{len(probability)} of {len(rows)}",
+        )
     table = pd.DataFrame({"sha256": rows["sha256"].to_numpy(), "probability": probability})
-    store.put(key, table.to_parquet(index=False))
+    stored.store.put(key, table.to_parquet(index=False))
     return probability
 
 

@@ -40,7 +40,7 @@ class Pointer(BaseModel):
     seq: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Champion(ChampionRef):
     """The promoted version, its manifest, and where in the ledger it was promoted."""
 

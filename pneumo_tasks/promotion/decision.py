@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.errors import UnsafeStore
-from pneumo_tasks.evaluation.evaluation import Evaluation, read_evaluation
+from pneumo_tasks.evaluation.evaluation import read_evaluation
+from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.gate import Rule, at_least, judge

@@ -4,14 +4,18 @@ A value that is missing or not finite fails its rule: a gate that cannot see sta
 """
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.evaluation.evaluation import Evaluation
+from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.settings import Settings
 
 Verdict = Literal["pass", "fail"]
+
+# Float32 sums in another order on another machine; a real difference of models is far greater.
+PARITY = 1e-3
 
 
 class Rule(BaseModel):
@@ -27,6 +31,23 @@ class Rule(BaseModel):
     why: str
 
 
+def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
+    """All rules, in the order of the report; the candidate may be promoted if every one passes."""
+    return [
+        *_floors(settings, evaluation),
+        *_against_the_champion(settings, evaluation),
+        *_slices(settings, evaluation),
+        *_independence(evaluation),
+        *_serving(settings, evaluation),
+        at_most(
+            "AUC shift with the rim masked",
+            evaluation.occlusion.shift,
+            settings.max_occlusion_shift,
+            f"the outer {evaluation.occlusion.rim:.0%} of a film holds no lung",
+        ),
+    ]
+
+
 def at_least(name: str, value: float | None, limit: float, why: str) -> Rule:
     """Pass where ``value`` is a finite number not below ``limit``."""
     return _judge(name, value, limit, why, sign=1)
@@ -37,37 +58,83 @@ def at_most(name: str, value: float | None, limit: float, why: str) -> Rule:
     return _judge(name, value, limit, why, sign=-1)
 
 
-def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
-    """All rules, in the order of the report; the candidate may be promoted if every one passes."""
-    return [*_floors(settings, evaluation)]
+def _floors(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    test = evaluation.test
+    yield at_least("test recall", test.recall, settings.min_recall, "share of the pneumonias that are found")
+    yield at_least(
+        "test precision", test.precision, settings.min_precision, "share of the alarms that are right"
+    )
+    yield at_least("test AUC", test.auc, settings.min_auc, "no threshold can mend a poor ranking")
+    for name, floor in (("recall", settings.min_recall_bound), ("precision", settings.min_precision_bound)):
+        if floor > 0:
+            found = evaluation.intervals.get(name)
+            yield at_least(
+                f"test {name}, lower end",
+                found.low if found else None,
+                floor,
+                "lower end of the 95 % interval",
+            )
 
 
-def _floors(settings: Settings, evaluation: Evaluation) -> list[Rule]:
-    return [
-        at_least(
-            "test recall",
-            evaluation.test.recall,
-            settings.min_recall,
-            "share of the pneumonias on the test set that are found; PNEUMO_MIN_RECALL",
-        ),
-        at_least(
-            "test precision",
-            evaluation.test.precision,
-            settings.min_precision,
-            "share of the alarms on the test set that are right; PNEUMO_MIN_PRECISION",
-        ),
-    ]
+def _against_the_champion(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    """Non-inferiority on the same images: with 95 % confidence no more than the margin is lost."""
+    if evaluation.champion is None:
+        return
+    for name, margin in (("recall", settings.recall_margin), ("precision", settings.precision_margin)):
+        difference = evaluation.champion.differences.get(name)
+        lost = f"a loss of more than {margin * 100:g} points to the champion must be ruled out"
+        yield at_least(
+            f"{name} against the champion",
+            difference.bound if difference else None,
+            -margin,
+            lost if difference is None else f"{lost}; found {difference.value * 100:+.1f} points",
+        )
+
+
+def _slices(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    """The worst slice that holds enough images of the class; none is no reason to refuse."""
+    for name, floor in (
+        ("recall", settings.slice_min_recall),
+        ("specificity", settings.slice_min_specificity),
+    ):
+        judged = [
+            (share.value, f"{part.by} {part.value}, {share.images} images")
+            for part in evaluation.slices
+            if (share := getattr(part, name)).images >= settings.slice_min_images and share.value is not None
+        ]
+        if judged and floor > 0:
+            worst, where = min(judged)
+            yield at_least(f"worst slice {name}", worst, floor, where)
+
+
+def _independence(evaluation: Evaluation) -> Iterator[Rule]:
+    for check in evaluation.independence:
+        yield at_most(f"independence: {check.name}", check.value, check.limit, "train and test share nothing")
+
+
+def _serving(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    served = evaluation.serving
+    why = "in safe mode, in a fresh process without our code"
+    yield at_least(
+        "artefact loads", float(served.loads), 1, f"{why}: {served.error}" if served.error else why
+    )
+    yield at_most("artefact parity", served.parity, PARITY, "the fresh process answers as the evaluation did")
+    yield at_least(
+        "odd films answered",
+        served.odd_films_answered,
+        served.odd_films,
+        "blank, tiny, long, large and saturated films get a finite probability",
+    )
+    yield at_most(
+        "seconds a film", served.latency_seconds, settings.max_latency_seconds, "median over single films"
+    )
+    yield at_most("memory, MB", served.memory_mb, settings.max_memory_mb, "peak of the serving process")
 
 
 def _judge(name: str, value: float | None, limit: float, why: str, sign: int) -> Rule:
     if value is None or not math.isfinite(value):
         return Rule(
-            name=name,
-            value=None,
-            limit=limit,
-            margin=None,
-            verdict="fail",
-            why=f"no finite value: {why}",
+            name=name, value=None, limit=limit, margin=None, verdict="fail", why=f"no finite value: {why}"
         )
     # Margins are shares of counts; beyond twelve digits there is only floating-point noise.
     margin = round(sign * (value - limit), 12)

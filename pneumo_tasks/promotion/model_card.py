@@ -1,6 +1,6 @@
 """The model card: what a person has to know before using a version; unknown things say so."""
 
-from pneumo_tasks.evaluation.evaluation import Evaluation
+from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.promotion.rendering import render
 from pneumo_tasks.training.candidate import Candidate
 

@@ -10,6 +10,7 @@ The steps of a promotion, each safe to repeat after a crash at any point:
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks import layout
 from pneumo_tasks.errors import ConditionFailed, ObjectMissing, PromotionRefused
 from pneumo_tasks.evaluation.comparison import ChampionRef
-from pneumo_tasks.evaluation.evaluation import Evaluation, read_evaluation
+from pneumo_tasks.evaluation.evaluation import read_evaluation
+from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore, canonical_json, check_digest, sha256
 from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.champion import (
@@ -106,8 +108,24 @@ def register_version(store: ObjectStore, run_id: str) -> Manifest:
 
 
 def champion_ref(store: ObjectStore) -> ChampionRef | None:
-    """The champion that a candidate is to be compared with, None where there is none."""
-    return read_champion(store)
+    """The champion that a candidate is to be compared with, and the original behind it."""
+    champion = read_champion(store)
+    if champion is None:
+        return None
+    first = read_manifest(store, original_version(store, champion.seq))
+    return replace(champion, original=None if first.version == champion.version else reference(first))
+
+
+def original_version(store: ObjectStore, seq: int) -> str:
+    """The first version ever promoted on the way to pointer ``seq``; a reset does not forget it."""
+    for entry in ledger.effective(ledger.read_ledger(store), seq):
+        if entry.version is not None:
+            return entry.version
+    raise ObjectMissing("the ledger holds no promotion", where=layout.ledger_entry(seq))
+
+
+def reference(manifest: Manifest) -> ChampionRef:
+    return ChampionRef(manifest.version, manifest.sha256, manifest.threshold, manifest.run_id)
 
 
 def download_model(store: ObjectStore, path: Path, version: str | None = None) -> Manifest:

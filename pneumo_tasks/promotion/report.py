@@ -13,7 +13,8 @@ from pneumo_tasks import journal, layout
 from pneumo_tasks.dataset.balance import read_class_balance
 from pneumo_tasks.dataset.snapshots import snapshot_summary
 from pneumo_tasks.errors import ObjectMissing
-from pneumo_tasks.evaluation.evaluation import Evaluation, read_evaluation, read_test_scores
+from pneumo_tasks.evaluation.evaluation import read_evaluation, read_test_scores
+from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.promotion import figures
 from pneumo_tasks.promotion.decision import Decision, read_decision

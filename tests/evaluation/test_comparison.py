@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from pneumo_tasks.evaluation import bootstrap
+from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare, mcnemar
+from tests.evaluation.test_bootstrap import THRESHOLD, films
+
+OTHER = ChampionRef("v1", "0" * 64, THRESHOLD, "before")
+
+
+def compared(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
+    positive, _, patients = films()
+    scores = pd.DataFrame(
+        {
+            "sha256": [f"{n:064d}" for n in range(624)],
+            "file": [f"{n}.png" for n in range(624)],
+            "label": np.where(positive, "PNEUMONIA", "NORMAL"),
+            "probability": ours,
+        }
+    )
+    codes, ill = bootstrap.patient_codes(pd.Series(patients), positive)
+    draws = bootstrap.draw_patients(ill, 500, seed=7)
+    replicates = bootstrap.replicate_metrics(positive, ours, THRESHOLD, codes, draws)
+    return compare(scores, OTHER, theirs, THRESHOLD, (replicates, draws, codes))
+
+
+def test_a_model_differs_from_itself_by_nothing() -> None:
+    _, probability, _ = films()
+    found = compared(probability, probability)
+    for difference in found.differences.values():
+        assert difference is not None
+        assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+    assert found.flips == []
+
+
+def test_a_worse_model_is_told_from_a_better_one() -> None:
+    positive, probability, _ = films()
+    worse = np.where(positive & (np.arange(624) % 10 == 0), 0.01, probability)
+    recall = compared(worse, probability).differences["recall"]
+    assert recall is not None
+    assert recall.low <= recall.bound <= recall.value <= recall.high < 0
+    back = compared(probability, worse).differences["recall"]
+    assert back is not None
+    assert back.value == pytest.approx(-recall.value)
+    assert (back.low, back.high) == pytest.approx((-recall.high, -recall.low))
+
+
+def test_pairing_makes_the_interval_of_the_difference_shorter() -> None:
+    positive, probability, _ = films()
+    worse = np.where(positive & (np.arange(624) % 50 == 0), 0.01, probability)
+    found = compared(worse, probability)
+    difference = found.differences["recall"]
+    assert difference is not None
+    alone = bootstrap.wilson(found.test.recall or 0, 390)
+    assert difference.high - difference.low < alone.high - alone.low
+
+
+def test_flips_are_the_changed_verdicts_broken_ones_first() -> None:
+    positive, probability, _ = films()
+    ours = probability.copy()
+    ours[:390:40] = 0.01
+    right, other_right = (ours >= THRESHOLD) == positive, (probability >= THRESHOLD) == positive
+    found = compared(ours, probability).flips
+    assert len(found) == int((right != other_right).sum())
+    assert [flip.kind for flip in found] == sorted(flip.kind for flip in found)
+    assert all(flip.label == "PNEUMONIA" for flip in found if flip.kind == "broken")
+
+
+def test_mcnemar_is_the_exact_test_on_the_discordant_pairs() -> None:
+    right = np.array([True] * 8 + [False] * 2 + [True] * 50)
+    other = np.array([False] * 8 + [True] * 2 + [True] * 50)
+    found = mcnemar(right, other)
+    assert (found.only_candidate_right, found.only_other_right) == (8, 2)
+    assert found.p == pytest.approx(scipy.stats.binomtest(8, 10).pvalue)
+    assert mcnemar(right, right).p == 1.0
