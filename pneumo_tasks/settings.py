@@ -90,17 +90,33 @@ class Settings(BaseSettings):
         description="Percent of pneumonia for which predictive values are stated",
     )
     report_images: bool = Field(True, description="Show films of misses and flips in the report")
-    signing_key: Path | None = Field(None, description="Ed25519 private key (PEM) that signs new versions")
-    trusted_key: Path | None = Field(None, description="Ed25519 public key (PEM) that versions are checked by")
+    signing_key: SecretStr | None = Field(
+        None, description="Ed25519 private key that signs new versions: a PEM file, or the PEM itself"
+    )
+    trusted_key: str | None = Field(
+        None, description="Ed25519 public key that versions are checked by: a PEM file, or the PEM itself"
+    )
     require_signature: bool = Field(False, description="Refuse versions that are not signed")
 
     # intake
     min_good_share: Share = Field(0.5, description="A batch with a smaller share of good files is rejected")
     max_image_bytes: int = Field(50 * 2**20, ge=1)
-    max_image_pixels: int = Field(50_000_000, ge=1)
+    max_image_pixels: int = Field(25_000_000, ge=1)
     min_image_side: int = Field(64, ge=1)
     max_image_side: int = Field(10_000, ge=1)
     min_grey_deviation: float = Field(4.0, ge=0.0, description="Grey levels; less is a blank film")
+    max_clipped_share: Share = Field(0.5, description="Share of pixels that are pure black or white")
+    min_chest_likeness: float = Field(-0.25, ge=-1, le=1, description="Less: a film with inverted greys")
+    max_colour: float = Field(3.0, ge=0.0, description="Mean chroma in grey levels; more is no X-ray")
+    near_duplicate_bits: int = Field(32, ge=-1, le=128, description="Of 256 hash bits; -1: not looked for")
+    pseudonym_key: SecretStr | None = Field(None, description="Key of the patient pseudonyms of DICOM files")
+    min_class_images: int = Field(1, ge=0, description="Fewer images of a label are a warning")
+    min_class_patients: int = Field(1, ge=0, description="Fewer patients of a label are a warning")
+    max_class_ratio_change: float = Field(3.0, ge=1.0, description="Against the accepted data; a warning")
+    max_drift_psi: float = Field(0.25, ge=0.0, description="Population stability per label; a warning")
+    max_drift_auc: Share = Field(0.8, description="Adversarial validation per label; a warning")
+    stale_hours: float = Field(24.0, gt=0.0, description="An unfinished upload older than this is stale")
+    data_docs: bool = Field(False, description="Also render GX Data Docs, which load assets from the web")
 
     # the weekly run
     schedule: str = Field("0 3 * * 0", description="Cron expression of the weekly run; 'none' turns it off")

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,16 +76,7 @@ def evaluate_candidate(
     replicates = bootstrap.replicate_metrics(positive, probability, point.threshold, codes, draws)
     test = compute_metrics(positive, probability, point.threshold)
 
-    def against(other: ChampionRef | None, column: str) -> Comparison | None:
-        if other is None:
-            return None
-        record_look(store, summary.test_set_id, run_id, "champion", other.sha256)
-        with StoredModel(store, layout.model(other.version, "model.keras"), other.sha256) as rival:
-            scores[column] = score_on_test_set(rival, rows, summary.test_set_id)
-        return compare(
-            scores, other, scores[column].to_numpy(np.float64), point.threshold, (replicates, draws, codes)
-        )
-
+    against = _Against(store, run_id, summary.test_set_id, scores, point, (replicates, draws, codes))
     evaluation = Evaluation(
         run_id=run_id,
         version=model_version(candidate, point),
@@ -100,8 +92,8 @@ def evaluate_candidate(
         calibration=_calibration(positive, probability, point.temperature),
         predictive_values=_predictive_values(settings, test),
         slices=slice_figures(rows, called, codes, draws, settings.slice_min_images),
-        champion=against(champion, "champion_probability"),
-        original=against(champion and champion.original, "original_probability"),
+        champion=against.measure(champion, "champion_probability"),
+        original=against.measure(champion and champion.original, "original_probability"),
         serving=serving,
         occlusion=occlusion,
         independence=summary.checks,
@@ -113,6 +105,52 @@ def evaluate_candidate(
         evaluated_at=journal.now(),
     )
     return _write(store, evaluation, scores)
+
+
+def compare_again(
+    settings: Settings, store: ObjectStore, evaluation: Evaluation, champion: ChampionRef | None
+) -> Evaluation:
+    """The same measurements of the candidate beside another champion; evaluation.json is replaced.
+
+    Cheap: the candidate is not scored again, and the champion only where its scores are not kept.
+    """
+    scores, point = read_test_scores(store, evaluation.run_id), evaluation.operating_point
+    positive = (scores["label"] == "PNEUMONIA").to_numpy(bool)
+    codes, ill = bootstrap.patient_codes(scores["patient"], positive)
+    draws = bootstrap.draw_patients(ill, settings.resamples, settings.seed)
+    probability = scores["probability"].to_numpy(np.float64)
+    replicates = bootstrap.replicate_metrics(positive, probability, point.threshold, codes, draws)
+    resampled = (replicates, draws, codes)
+    against = _Against(store, evaluation.run_id, evaluation.test_set_id, scores, point, resampled)
+    renewed = evaluation.model_copy(
+        update={
+            "champion": against.measure(champion, "champion_probability"),
+            "original": against.measure(champion and champion.original, "original_probability"),
+        }
+    )
+    _write(store, renewed, scores)
+    return renewed
+
+
+@dataclass(frozen=True)
+class _Against:
+    """Measures other models on the candidate's test images and resamples; adds their scores."""
+
+    store: ObjectStore
+    run_id: str
+    test_set_id: str
+    scores: pd.DataFrame
+    point: OperatingPoint
+    resampled: tuple[bootstrap.Replicates, bootstrap.Draws, NDArray[np.intp]]
+
+    def measure(self, other: ChampionRef | None, column: str) -> Comparison | None:
+        if other is None:
+            return None
+        record_look(self.store, self.test_set_id, self.run_id, "champion", other.sha256)
+        with StoredModel(self.store, layout.model(other.version, "model.keras"), other.sha256) as rival:
+            probability = score_on_test_set(rival, self.scores, self.test_set_id)
+        self.scores[column] = probability
+        return compare(self.scores, other, probability, self.point.threshold, self.resampled)
 
 
 def model_version(candidate: Candidate, point: OperatingPoint) -> str:

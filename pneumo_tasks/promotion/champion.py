@@ -1,6 +1,6 @@
 """The champion pointer: the one object in the bucket that is ever replaced."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,7 +9,7 @@ from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
 from pneumo_tasks.evaluation.comparison import ChampionRef
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.object_store import ObjectStore, canonical_json
-from pneumo_tasks.promotion.ledger import Entry
+from pneumo_tasks.promotion.ledger import Entry, effective, read_ledger
 
 
 class Manifest(BaseModel):
@@ -84,6 +84,27 @@ def read_champion(store: ObjectStore) -> Champion | None:
         seq=pointer.seq,
         promoted_at=entry.at,
     )
+
+
+def champion_ref(store: ObjectStore) -> ChampionRef | None:
+    """The champion that a candidate is to be compared with, and the original behind it."""
+    champion = read_champion(store)
+    if champion is None:
+        return None
+    first = read_manifest(store, original_version(store, champion.seq))
+    return replace(champion, original=None if first.version == champion.version else _reference(first))
+
+
+def original_version(store: ObjectStore, seq: int) -> str:
+    """The first version ever promoted on the way to pointer ``seq``; a reset does not forget it."""
+    for entry in effective(read_ledger(store), seq):
+        if entry.version is not None:
+            return entry.version
+    raise ObjectMissing("the ledger holds no promotion", where=layout.ledger_entry(seq))
+
+
+def _reference(manifest: Manifest) -> ChampionRef:
+    return ChampionRef(manifest.version, manifest.sha256, manifest.threshold, manifest.run_id)
 
 
 def read_manifest(store: ObjectStore, version: str) -> Manifest:

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.errors import UnsafeStore
-from pneumo_tasks.evaluation.evaluation import read_evaluation
+from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion import ledger
+from pneumo_tasks.promotion.champion import champion_ref
 from pneumo_tasks.promotion.gate import Rule, at_least, judge
 from pneumo_tasks.settings import Settings
 
@@ -37,9 +38,13 @@ class Decision(BaseModel):
 def decide_promotion(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
     """Judge the evaluation of ``run_id`` and write decision.json; a refusal also enters the ledger.
 
-    Returns {decision, reason, version}. A refused candidate is a result, not an error.
+    Returns {decision, reason, version}. A refused candidate is a result, not an error. Where the
+    champion is no longer the one of the evaluation, the candidate is compared with the new one.
     """
-    evaluation = read_evaluation(store, run_id)
+    evaluation, champion = read_evaluation(store, run_id), champion_ref(store)
+    measured = evaluation.champion.version if evaluation.champion else None
+    if (champion.version if champion else None) != measured:
+        evaluation = compare_again(settings, store, evaluation, champion)
     rules = [*judge(settings, evaluation), _store_rule(store)]
     decision = decide(evaluation, rules)
     store.put_json(layout.run(run_id, "decision.json"), decision.model_dump(mode="json"))
@@ -80,6 +85,15 @@ def decide(evaluation: Evaluation, rules: Sequence[Rule]) -> Decision:
     )
 
 
+def replay(settings: Settings, store: ObjectStore, run_id: str) -> Decision:
+    """What the gate would have said of a stored run with ``settings``; trains and writes nothing.
+
+    The evidence stays as it was measured: only limits can be tried out, not another threshold.
+    """
+    evaluation = read_evaluation(store, run_id)
+    return decide(evaluation, judge(settings, evaluation))
+
+
 def record_nothing_new(store: ObjectStore, run_id: str, snapshot_id: str | None, reason: str) -> Decision:
     """The decision of a run that stopped early because there was nothing to train on."""
     decision = Decision(
@@ -111,5 +125,7 @@ def _store_rule(store: ObjectStore) -> Rule:
 def _said(rule: Rule) -> str:
     if rule.value is None or rule.margin is None:
         return f"{rule.name} has {rule.why}"
+    if (rule.value, rule.limit) == (0, 1):
+        return f"{rule.name}: no, {rule.why}"
     side = "below" if rule.value < rule.limit else "above"
     return f"{rule.name} {rule.value:.4g} is {abs(rule.margin):.2g} {side} its limit {rule.limit:g}"

@@ -4,12 +4,10 @@ import pytest
 
 from pneumo_tasks import layout
 from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, ObjectMissing, PromotionRefused
-from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.champion import move_pointer, read_pointer
-from pneumo_tasks.promotion.decision import decide_promotion, read_decision
+from pneumo_tasks.promotion.decision import read_decision
 from pneumo_tasks.promotion.registry import (
-    champion_ref,
     champion_summary,
     download_model,
     list_versions,
@@ -18,15 +16,8 @@ from pneumo_tasks.promotion.registry import (
 )
 from pneumo_tasks.promotion.runs import list_runs, show_run
 from pneumo_tasks.settings import Settings
-from tests.evaluation.story import IMAGES, SNAPSHOT, Story
-
-
-def judge(settings: Settings, story: Story, run_id: str, model: str = "good") -> str:
-    """Evaluate and decide; returns the run id."""
-    story.run(run_id, model)
-    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, champion_ref(story.store))
-    decide_promotion(settings, story.store, run_id, SNAPSHOT)
-    return run_id
+from tests.evaluation.story import IMAGES, Story
+from tests.promotion.judging import judge
 
 
 def test_an_approved_candidate_becomes_the_champion(settings: Settings, story: Story) -> None:
@@ -75,11 +66,28 @@ def test_a_second_champion_replaces_the_first(settings: Settings, story: Story) 
     assert [run.decision for run in list_runs(story.store)] == ["promoted", "promoted"]
 
 
-def test_a_candidate_judged_against_a_former_champion_is_refused(settings: Settings, story: Story) -> None:
+def test_a_candidate_judged_against_a_former_champion_is_judged_again(
+    settings: Settings, story: Story
+) -> None:
     slow = judge(settings, story, "slow")
-    promote_model(settings, story.store, judge(settings, story, "fast", "better"))
-    with pytest.raises(PromotionRefused, match="champion changed"):
-        promote_model(settings, story.store, slow)
+    fast = promote_model(settings, story.store, judge(settings, story, "fast", "better"))
+    promote_model(settings, story.store, slow)
+    decision = read_decision(story.store, slow)
+    assert decision.champion == fast["version"]
+    assert "recall against the champion" in {rule.name for rule in decision.rules}
+    assert show_run(story.store, slow).decision == "promoted"
+
+
+def test_a_candidate_that_is_worse_than_the_new_champion_is_refused_after_all(
+    settings: Settings, story: Story
+) -> None:
+    lax = settings.model_copy(update={"min_recall": 0.0, "min_precision": 0.0, "min_auc": 0.0})
+    lax = lax.model_copy(update={"slice_min_recall": 0.0, "max_occlusion_shift": 1.0})
+    slow = judge(lax, story, "slow", "weak")
+    promote_model(lax, story.store, judge(lax, story, "fast", "good"))
+    with pytest.raises(PromotionRefused, match="against the champion"):
+        promote_model(lax, story.store, slow)
+    assert show_run(story.store, slow).decision == "rejected"
 
 
 def test_a_stale_pointer_is_never_overwritten(settings: Settings, story: Story) -> None:

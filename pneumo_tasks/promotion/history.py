@@ -1,0 +1,132 @@
+"""What was the champion when, and the ways to change it by hand."""
+
+import getpass
+import itertools
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pneumo_tasks.errors import BadConfiguration, ConditionFailed, PromotionRefused
+from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.promotion import ledger
+from pneumo_tasks.promotion.champion import Manifest, Pointer, move_pointer, read_pointer
+from pneumo_tasks.promotion.versions import verify_version
+from pneumo_tasks.settings import Settings
+
+
+class Chapter(BaseModel):
+    """A ledger entry as people read it; ``live``: it moved the champion, which lasted ``until``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    at: str
+    kind: str
+    version: str | None
+    run_id: str | None
+    by: str
+    reason: str
+    live: bool
+    until: str | None
+
+
+def read_history(store: ObjectStore) -> list[Chapter]:
+    """Every entry of the ledger, oldest first; refusals and lost races are not ``live``."""
+    entries = ledger.read_ledger(store)
+    pointer, _ = read_pointer(store)
+    walk = ledger.effective(entries, pointer.seq) if pointer else []
+    ended = {former.seq: following.at for former, following in itertools.pairwise(walk)}
+    live = {entry.seq for entry in walk}
+    fields = set(Chapter.model_fields) - {"live", "until"}
+    return [
+        Chapter(**entry.model_dump(include=fields), live=entry.seq in live, until=ended.get(entry.seq))
+        for entry in entries
+    ]
+
+
+def champion_at(store: ObjectStore, moment: str) -> Chapter | None:
+    """What was live at ``moment`` (ISO 8601; a date means its end, UTC); None before the first."""
+    limit = _moment(moment)
+    live = [part for part in read_history(store) if part.live and datetime.fromisoformat(part.at) <= limit]
+    return live[-1] if live else None
+
+
+def rollback(settings: Settings, store: ObjectStore, version: str, reason: str) -> dict[str, Any]:
+    """Make a former champion the champion again; returns {version, seq, sha256}.
+
+    Only what was live before may come back, and only if every digest of it still fits.
+    """
+    pointer, etag = read_pointer(store)
+    walk = ledger.effective(ledger.read_ledger(store), pointer.seq) if pointer else []
+    if version not in {entry.version for entry in walk}:
+        raise PromotionRefused(
+            f"version {version} was never the champion", do="See `pneumo models history` for those that were."
+        )
+    if pointer is not None and pointer.version == version:
+        raise PromotionRefused(f"version {version} is the champion already")
+    manifest = verify_version(settings, store, version)
+    return _move(store, pointer, etag, "rolled-back", manifest, reason)
+
+
+def reset_champion(store: ObjectStore, reason: str) -> dict[str, Any]:
+    """Leave no champion: the next candidate is judged by the floors alone. Recorded like all else."""
+    pointer, etag = read_pointer(store)
+    if pointer is None or pointer.version is None:
+        raise PromotionRefused("there is no champion to reset")
+    return _move(store, pointer, etag, "reset", None, reason)
+
+
+def _move(
+    store: ObjectStore,
+    pointer: Pointer | None,
+    etag: str | None,
+    kind: ledger.Kind,
+    manifest: Manifest | None,
+    reason: str,
+) -> dict[str, Any]:
+    if not reason.strip():
+        raise BadConfiguration("a reason is missing", do="Say why with --reason.")
+    store.check_conditional_writes()
+    entry = ledger.append(
+        store,
+        ledger.NewEntry(
+            kind=kind,
+            version=manifest.version if manifest else None,
+            sha256=manifest.sha256 if manifest else None,
+            manifest_sha256=sha256(canonical_json(manifest.model_dump(mode="json"))) if manifest else None,
+            replaces=pointer.seq if pointer else 0,
+            attempt=f"{kind}-{uuid.uuid4().hex}",
+            by=_person(),
+            reason=reason,
+        ),
+    )
+    try:
+        move_pointer(store, entry, etag)
+    except ConditionFailed:
+        found, _ = read_pointer(store)
+        if found is None or found.seq != entry.seq:
+            raise PromotionRefused(
+                "the champion changed meanwhile",
+                found=f"now {found.version if found else 'none'}",
+                do="Look again, then decide again.",
+            ) from None
+    return {"version": entry.version, "seq": entry.seq, "sha256": entry.sha256}
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _moment(given: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise BadConfiguration(f"{given!r} is no date", do="Write 2026-11-23 or 2026-11-23T08:00.") from None
+    if len(given) <= len("2026-11-23"):
+        moment = moment.replace(hour=23, minute=59, second=59)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
