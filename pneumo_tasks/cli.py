@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 from dotenv import load_dotenv
 
-from pneumo_tasks.commands import batch, doctor, models, predict, retrain, runs
+from pneumo_tasks.commands import batch, doctor, gate, models, predict, prune, report, retrain, runs
 from pneumo_tasks.errors import PneumoError
 
 LOCAL_ENVIRONMENT = Path(".local/env")
@@ -21,9 +21,12 @@ app = typer.Typer(
 app.add_typer(batch.app, name="batch")
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
+app.add_typer(gate.app, name="gate")
+app.add_typer(report.app, name="report")
 app.command()(doctor.doctor)
 app.command()(retrain.retrain)
 app.command()(predict.predict)
+app.command()(prune.prune)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def predict(
     settings, store = open_bucket()
     images = [decode_grey(file.read_bytes(), Limits.of(settings)) for file in files]
     with tempfile.TemporaryDirectory() as folder:
-        version = download_model(store, Path(folder) / "model.keras", model)
+        version = download_model(store, Path(folder) / "model.keras", model, settings)
         scores = score_images(load_artefact(Path(folder) / "model.keras"), images)
     rows = [
         {

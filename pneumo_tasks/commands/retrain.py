@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,15 +41,13 @@ def retrain(
     raise typer.Exit(0 if summary["decision"] in {"promoted", "rejected", "nothing-new"} else 1)
 
 
-def parse_params(given: list[str]) -> dict[str, Any]:
+def parse_params(given: list[str], allowed: Sequence[str] = RUN_PARAMS) -> dict[str, Any]:
     """Read ``name=value`` pairs; a value is JSON where it reads as JSON, else text."""
     params: dict[str, Any] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
-        if not equals or name not in RUN_PARAMS:
-            raise BadConfiguration(
-                f"--set {pair}: not a param of a run", do=f"One of: {', '.join(RUN_PARAMS)}."
-            )
+        if not equals or name not in allowed:
+            raise BadConfiguration(f"--set {pair}: not a param here", do=f"One of: {', '.join(allowed)}.")
         try:
             params[name] = json.loads(value)
         except ValueError:

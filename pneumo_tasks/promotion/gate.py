@@ -17,6 +17,14 @@ Verdict = Literal["pass", "fail"]
 # Float32 sums in another order on another machine; a real difference of models is far greater.
 PARITY = 1e-3
 
+# The settings that a replay may try out.
+LIMITS = (
+    *("min_recall", "min_precision", "min_auc", "min_recall_bound", "min_precision_bound"),
+    *("recall_margin", "precision_margin"),
+    *("slice_min_images", "slice_min_recall", "slice_min_specificity"),
+    *("max_occlusion_shift", "max_latency_seconds", "max_memory_mb"),
+)
+
 
 class Rule(BaseModel):
     """A verdict with what it rests on; ``margin`` is how far inside (+) or outside (-) the limit."""

@@ -1,5 +1,6 @@
 """Runs as the command line and the UI show them."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -61,6 +62,12 @@ def show_run(store: ObjectStore, run_id: str) -> RunSummary:
         started=(started or {}).get("started"),
         decided_at=decision.decided_at if decision else None,
     )
+
+
+def run_params(store: ObjectStore, run_id: str, names: Sequence[str]) -> dict[str, Any]:
+    """What the run was started with, of ``names``; empty where it left no record."""
+    started = _optional(store, layout.run(run_id, "run.json")) or {}
+    return {name: value for name, value in started.get("params", {}).items() if name in names}
 
 
 def _outcome(

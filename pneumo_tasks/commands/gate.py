@@ -1,0 +1,39 @@
+"""``pneumo gate``: try other limits on a stored run."""
+
+from typing import Annotated
+
+import typer
+
+from pneumo_tasks.commands.opening import open_bucket
+from pneumo_tasks.commands.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.retrain import parse_params
+from pneumo_tasks.settings import Settings
+
+app = typer.Typer(help="Try other limits on stored runs.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps ``replay`` a command of its own while it is the only one."""
+
+
+@app.command()
+def replay(
+    run_id: str,
+    given: Annotated[list[str] | None, typer.Option("--set", help="A limit: name=value.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide a stored run again with other limits; trains nothing and writes nothing."""
+    from pneumo_tasks.promotion.decision import replay
+    from pneumo_tasks.promotion.gate import LIMITS
+    from pneumo_tasks.promotion.runs import run_params
+
+    overrides = parse_params(given or [], LIMITS)
+    _, store = open_bucket()
+    settings = Settings.load({**run_params(store, run_id, LIMITS), **overrides})
+    decision = replay(settings, store, run_id).model_dump(mode="json")
+    if as_json:
+        print_json(decision)
+        return
+    print_table(["run_id", "decision", "reason"], [decision])
+    print_table(["name", "value", "limit", "margin", "verdict"], decision["rules"])

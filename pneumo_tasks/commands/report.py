@@ -1,0 +1,57 @@
+"""``pneumo report``: the report of a run, and two runs side by side."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pneumo_tasks.commands.opening import open_bucket
+from pneumo_tasks.commands.output import AsJson, print_json, print_table
+
+
+class ShowsByDefault(TyperGroup):
+    """``pneumo report RUN`` means ``pneumo report show RUN``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=ShowsByDefault, help="Reports of runs: RUN, or a command.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    run_id: str,
+    output: Annotated[Path | None, typer.Option(help="Where to put the page.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    renew: Annotated[bool, typer.Option(help="Write it again from what the bucket holds now.")] = False,
+) -> None:
+    """Fetch the report of a run as one HTML file."""
+    from pneumo_tasks import layout
+    from pneumo_tasks.promotion.report import write_report
+
+    settings, store = open_bucket()
+    if renew:
+        write_report(settings, store, run_id)
+    path = output or Path(f"report-{layout.run_key(run_id)}.html")
+    path.write_bytes(store.read(layout.run(run_id, "report.html")))
+    typer.echo(path)
+    if open_:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def compare(run_id: str, other: str, as_json: AsJson = False) -> None:
+    """Put the figures of two runs side by side."""
+    from pneumo_tasks.promotion.report_comparison import compare_runs
+
+    _, store = open_bucket()
+    rows = compare_runs(store, run_id, other)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(["name", "first", "second", "change"], rows)
