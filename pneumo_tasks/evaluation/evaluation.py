@@ -15,6 +15,7 @@ from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare
 from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evaluation, PredictiveValues
+from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
 from pneumo_tasks.evaluation.looks import count_looks, record_look
 from pneumo_tasks.evaluation.metrics import (
     Labels,
@@ -104,6 +105,8 @@ def evaluate_candidate(
         random_backbone=candidate.backbone.random,
         evaluated_at=journal.now(),
     )
+    if settings.report_images:
+        _write_explanations(store, evaluation, scores)
     return _write(store, evaluation, scores)
 
 
@@ -227,6 +230,22 @@ def _predictive_values(settings: Settings, test: Metrics) -> list[PredictiveValu
         ppv, npv = predictive_values(test.recall, test.specificity, percent / 100)
         stated.append(PredictiveValues(prevalence=percent / 100, positive=ppv, negative=npv))
     return stated
+
+
+def _write_explanations(store: ObjectStore, evaluation: Evaluation, scores: pd.DataFrame) -> None:
+    """Pictures for the report, made here where the model is at hand."""
+    flips = evaluation.champion.flips[:FLIPS] if evaluation.champion else []
+    wanted = {*worst_misses(scores)["sha256"], *(flip.sha256 for flip in flips)}
+    shown = scores[scores["sha256"].isin(wanted)].drop_duplicates("sha256")
+    if shown.empty:
+        return
+    key = layout.run(evaluation.run_id, "candidate.keras")
+    with StoredModel(store, key, evaluation.sha256) as stored:
+        films = list(zip(shown["sha256"], read_images(store, shown), strict=True))
+        pictures = explain(stored.model, films)
+    store.put_json(
+        layout.run(evaluation.run_id, "explanations.json"), [picture.model_dump() for picture in pictures]
+    )
 
 
 def _write(store: ObjectStore, evaluation: Evaluation, scores: pd.DataFrame) -> dict[str, Any]:

@@ -74,6 +74,33 @@ def training_figure(stages: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> s
         return _svg(figure, "training")
 
 
+def calibration_figure(bins: Sequence[dict[str, Any]], error: float) -> str:
+    """Observed against predicted share of pneumonia; the area of a point follows its images."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+        predicted, observed = [b["predicted"] for b in bins], [b["observed"] for b in bins]
+        axes.plot(predicted, observed, color=BLUE, linewidth=1)
+        axes.scatter(predicted, observed, s=[12 + 0.8 * b["images"] for b in bins], color=BLUE, alpha=0.7)
+        axes.set(xlabel="predicted", ylabel="share with pneumonia", title=f"Calibration, error {error:.3f}")
+        return _svg(figure, "calibration")
+
+
+def operating_figure(curve: Sequence[Sequence[float]], threshold: float) -> str:
+    """Recall and specificity on validation over the threshold, and the threshold that was chosen."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.2, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        thresholds = [point[0] for point in curve]
+        axes.plot(thresholds, [point[1] for point in curve], color=BLUE, label="recall")
+        axes.plot(thresholds, [point[2] for point in curve], color=GREY, label="specificity")
+        axes.axvline(threshold, color=ORANGE, linewidth=1, label="chosen")
+        axes.set(xlabel="threshold", title="Validation")
+        axes.legend(frameon=False, loc="lower center")
+        return _svg(figure, "operating")
+
+
 def _svg(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

@@ -15,10 +15,12 @@ from pneumo_tasks.dataset.snapshots import snapshot_summary
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.evaluation import read_evaluation, read_test_scores
 from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.evaluation.explanations import worst_misses
 from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.promotion import figures
 from pneumo_tasks.promotion.decision import Decision, read_decision
 from pneumo_tasks.promotion.rendering import figure, render
+from pneumo_tasks.promotion.runs import optional
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.candidate import read_candidate
 
@@ -29,7 +31,7 @@ _HISTORIES = {"head": "Head on cached features", "fine_tune": "Fine-tuning of bl
 
 
 def write_report(
-    settings: Settings,  # noqa: ARG001  one signature for every stage
+    settings: Settings,
     store: ObjectStore,
     run_id: str,
 ) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def write_report(
 
     The page is one file without scripts or outside references, and can be read without Airflow.
     """
-    report = gather(store, run_id)
+    report = gather(store, run_id, settings.report_images)
     page = render_report(report).encode()
     store.put_json(layout.run(run_id, "report.json"), report)
     key = layout.run(run_id, "report.html")
@@ -46,7 +48,7 @@ def write_report(
     return {"key": key, "sha256": sha256(page)}
 
 
-def gather(store: ObjectStore, run_id: str) -> dict[str, Any]:
+def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, Any]:
     """Everything the report says, as one JSON document; parts a run did not reach are None."""
     decision = read_decision(store, run_id)
     report: dict[str, Any] = {
@@ -61,20 +63,28 @@ def gather(store: ObjectStore, run_id: str) -> dict[str, Any]:
         "evaluation": None,
         "training": [],
         "curves": None,
+        "pictures": {},
+        "misses": [],
+        "promotion": optional(store, layout.run(run_id, "promotion.json")),
     }
     if decision.snapshot_id is not None:
         summary = snapshot_summary(store, decision.snapshot_id).model_dump(mode="json")
         report["summary"] = summary | {"excluded_by_reason": _counted(summary["excluded"])}
     if decision.version is not None:
-        evaluation = read_evaluation(store, run_id)
+        evaluation, scores = read_evaluation(store, run_id), read_test_scores(store, run_id)
         report |= {
             "balance": read_class_balance(store, run_id).model_dump(mode="json"),
             "candidate": read_candidate(store, run_id).model_dump(mode="json"),
             "evaluation": evaluation.model_dump(mode="json"),
             "training": _training(store, run_id),
-            "curves": _curves(evaluation, read_test_scores(store, run_id)),
+            "curves": _curves(evaluation, scores),
+            "misses": worst_misses(scores)[["sha256", "file", "label", "probability"]].to_dict("records"),
+            "pictures": _pictures(store, run_id) if images else {},
         }
-    return report | {"headline": headline(decision, report["evaluation"]), "banners": _banners(report)}
+    return report | {
+        "headline": headline(decision, report["evaluation"], report["promotion"]),
+        "banners": _banners(report),
+    }
 
 
 def render_report(report: dict[str, Any]) -> str:
@@ -82,12 +92,18 @@ def render_report(report: dict[str, Any]) -> str:
     return render("report.html", report=report, svg=_figures(report))
 
 
-def headline(decision: Decision, evaluation: dict[str, Any] | None) -> str:
+def headline(
+    decision: Decision, evaluation: dict[str, Any] | None, promoted: dict[str, Any] | None = None
+) -> str:
     """The decision in one sentence."""
     if evaluation is None:
         return f"Nothing was trained: {decision.reason}."
     test = evaluation["test"]
     found = f"recall {figure(test['recall'])}, precision {figure(test['precision'])} on the test set"
+    if promoted:
+        return (
+            f"Promoted: version {decision.version} is the champion since {promoted['promoted_at']} ({found})."
+        )
     if decision.decision == "approved":
         return f"Approved: version {decision.version} may become the champion ({found})."
     return f"Rejected: {decision.reason} ({found})."
@@ -121,6 +137,11 @@ def _training(store: ObjectStore, run_id: str) -> list[dict[str, Any]]:
     return stages
 
 
+def _pictures(store: ObjectStore, run_id: str) -> dict[str, Any]:
+    found = optional(store, layout.run(run_id, "explanations.json")) or []
+    return {picture["sha256"]: picture for picture in found}
+
+
 def _curves(evaluation: Evaluation, scores: pd.DataFrame) -> dict[str, Any] | None:
     if evaluation.test.auc is None:
         return None
@@ -151,6 +172,13 @@ def _figures(report: dict[str, Any]) -> dict[str, Markup]:
             share=test["positives"] / test["images"],
             area=test["pr_auc"],
         )
+    if evaluation:
+        point = evaluation["operating_point"]
+        drawn["operating"] = figures.operating_figure(point["curve"], point["threshold"])
+        if evaluation["calibration"]:
+            drawn["calibration"] = figures.calibration_figure(
+                evaluation["calibration"]["bins"], evaluation["calibration"]["error"]
+            )
     if report["training"]:
         drawn["training"] = figures.training_figure([(s["title"], s["epochs"]) for s in report["training"]])
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704

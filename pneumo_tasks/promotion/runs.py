@@ -40,13 +40,13 @@ def list_runs(store: ObjectStore) -> list[RunSummary]:
 
 def show_run(store: ObjectStore, run_id: str) -> RunSummary:
     """One run; ObjectMissing where the bucket knows nothing of it."""
-    started = _optional(store, layout.run(run_id, "run.json"))
+    started = optional(store, layout.run(run_id, "run.json"))
     stages = journal.stages(store, run_id)
     try:
         decision = read_decision(store, run_id)
     except ObjectMissing:
         decision = None
-    failure = _optional(store, layout.run(run_id, "failure.json"))
+    failure = optional(store, layout.run(run_id, "failure.json"))
     if started is None and decision is None and failure is None and not stages:
         raise ObjectMissing("no such run", where=layout.run(run_id), do="See `pneumo runs list`.")
     state, outcome = _outcome(store, run_id, decision, failure)
@@ -66,7 +66,7 @@ def show_run(store: ObjectStore, run_id: str) -> RunSummary:
 
 def run_params(store: ObjectStore, run_id: str, names: Sequence[str]) -> dict[str, Any]:
     """What the run was started with, of ``names``; empty where it left no record."""
-    started = _optional(store, layout.run(run_id, "run.json")) or {}
+    started = optional(store, layout.run(run_id, "run.json")) or {}
     return {name: value for name, value in started.get("params", {}).items() if name in names}
 
 
@@ -80,7 +80,8 @@ def _outcome(
     return ("failed", "failed") if failure else ("running", None)
 
 
-def _optional(store: ObjectStore, key: str) -> Any:
+def optional(store: ObjectStore, key: str) -> Any:
+    """The document at ``key``, None where there is none."""
     try:
         return store.read_json(key)
     except ObjectMissing:

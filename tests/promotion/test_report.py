@@ -4,9 +4,11 @@ import re
 from pneumo_tasks import layout
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.promotion.decision import decide_promotion, record_nothing_new
+from pneumo_tasks.promotion.registry import promote_model
 from pneumo_tasks.promotion.report import gather, render_report, write_report
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SNAPSHOT, Story
+from tests.promotion.judging import judge
 
 
 def report_of(settings: Settings, story: Story, model: str = "good") -> str:
@@ -22,7 +24,7 @@ def test_the_page_begins_with_the_decision_and_stands_alone(settings: Settings, 
     assert "Approved: version" in page
     assert page.index("Approved: version") < page.index("<h2>")
     assert "<script" not in page
-    assert not re.search(r"""(src|href)=["'](?!#)""", page.replace("xlink:href", ""))
+    assert not re.search(r"""(src|href)=["'](?!#|data:image/jpeg)""", page.replace("xlink:href", ""))
     assert len(page.encode()) < 600 * 1024
 
 
@@ -66,6 +68,38 @@ def test_a_run_without_anything_new_has_a_report_too(settings: Settings, story: 
     assert b"Nothing was trained: no new image was accepted" in story.store.read(
         layout.run("quiet", "report.html")
     )
+
+
+HEADINGS = [
+    *("The gate", "Versions and digests", "Data flow: received → quarantined → used"),
+    *("Partitions and independence", "Class balance", "Training: curves, time and cost", "Test results"),
+    *("Operating point", "Slices", "Against the champion", "Failures", "Drift"),
+    *("Predictive values at other prevalences", "Limits and intended use"),
+    "Looks, approval, ledger, rollback",
+]
+
+
+def test_the_headings_are_those_of_the_design_in_its_order(settings: Settings, story: Story) -> None:
+    assert re.findall(r"<h2>(.*?)</h2>", report_of(settings, story)) == HEADINGS
+
+
+def test_misses_and_flips_are_shown_unless_pictures_are_switched_off(
+    settings: Settings, story: Story
+) -> None:
+    promote_model(settings, story.store, judge(settings, story, "before"))
+    judge(settings, story, "after", "weak")
+    write_report(settings, story.store, "after")
+    page = story.store.read(layout.run("after", "report.html")).decode()
+    assert "data:image/jpeg;base64," in page
+    assert "Films whose verdict changed" in page
+    assert len(page.encode()) < 5 * 2**20
+    write_report(settings.model_copy(update={"report_images": False}), story.store, "after")
+    assert "data:image" not in story.store.read(layout.run("after", "report.html")).decode()
+
+
+def test_a_report_written_after_the_promotion_says_so(settings: Settings, story: Story) -> None:
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    assert gather(story.store, "first")["headline"].startswith("Promoted: version")
 
 
 class _Markup(html.parser.HTMLParser):

@@ -1,0 +1,90 @@
+"""Pictures for the reviewer: the worst misses and the flips, with what the model looked at."""
+
+import base64
+import io
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from pneumo_tasks.imaging import Grey
+
+log = logging.getLogger(__name__)
+
+MISSES, FLIPS = 6, 8
+_SIDE = 168
+
+
+class Explanation(BaseModel):
+    """A film as a small JPEG, base64; ``heat`` is the same film under its Grad-CAM, where there is one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    film: str
+    heat: str | None
+
+
+def worst_misses(scores: pd.DataFrame) -> pd.DataFrame:
+    """The pneumonias called normal with the lowest, the normals called ill with the highest scores."""
+    positive = scores["label"] == "PNEUMONIA"
+    missed = scores[positive & ~scores["called"]].nsmallest(MISSES, "probability")
+    alarms = scores[~positive & scores["called"]].nlargest(MISSES, "probability")
+    return pd.concat([missed, alarms])
+
+
+def explain(model: Any, films: Sequence[tuple[str, Grey]]) -> list[Explanation]:
+    """A picture of every film, and of its Grad-CAM where the model has a convolution to ask."""
+    heats = grad_cam(model, [film for _, film in films])
+    return [
+        Explanation(sha256=digest, film=_jpeg(film), heat=None if heat is None else _jpeg(film, heat))
+        for (digest, film), heat in zip(films, heats, strict=True)
+    ]
+
+
+def grad_cam(model: Any, films: Sequence[Grey]) -> list[NDArray[np.float32] | None]:
+    """Grad-CAM (Selvaraju et al. 2017) for pneumonia at the last convolution: maps of 0..1 or None.
+
+    A map says where the score would change most, not what is ill. None where the model has no
+    convolution or nothing speaks for pneumonia.
+    """
+    import keras
+    import tensorflow as tf
+
+    layer = next((part for part in reversed(model.layers) if "Conv" in type(part).__name__), None)
+    if layer is None:
+        return [None] * len(films)
+    model.trainable = True  # or the tape would not record what frozen layers do
+    probe = keras.Model(model.inputs[0], [layer.output, model.output])
+    heats: list[NDArray[np.float32] | None] = []
+    for film in films:
+        with tf.GradientTape() as tape:
+            maps, probability = probe(film[None, ..., None], training=False)
+            certain = tf.clip_by_value(probability, 1e-6, 1 - 1e-6)
+            score = tf.math.log(certain) - tf.math.log1p(-certain)
+        slope = tape.gradient(score, maps)
+        if slope is None:
+            heats.append(None)
+            continue
+        weights = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))[0].numpy()
+        heats.append((heat / heat.max()).astype(np.float32) if heat.max() > 0 else None)
+    return heats
+
+
+def _jpeg(film: Grey, heat: NDArray[np.float32] | None = None) -> str:
+    """At most ``_SIDE`` pixels a side; heat is laid over in orange, so that the film shows through."""
+    picture = Image.fromarray(film).convert("L")
+    picture.thumbnail((_SIDE, _SIDE))
+    if heat is not None:
+        size = picture.size
+        mask = Image.fromarray((heat * 150).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+        picture = Image.composite(Image.new("RGB", size, (255, 120, 0)), picture.convert("RGB"), mask)
+    buffer = io.BytesIO()
+    picture.save(buffer, "jpeg", quality=80)
+    return base64.b64encode(buffer.getvalue()).decode()
