@@ -51,7 +51,7 @@ check: setup ## Formatting, lint, types, then the tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory test
 
 format: setup ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .

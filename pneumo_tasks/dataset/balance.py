@@ -1,6 +1,5 @@
 """Class balance: how many images of each class, and the weights that follow from it."""
 
-
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import layout

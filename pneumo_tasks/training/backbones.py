@@ -98,9 +98,10 @@ def _imagenet(name: BackboneName) -> Path:
     """The file that Keras keeps in its own cache, downloaded where it is not there yet."""
     import keras
     from keras.src.applications import inception_v3, vgg16
+    from keras.src.backend.config import keras_home
 
     url = {"vgg16": vgg16.WEIGHTS_PATH_NO_TOP, "inceptionv3": inception_v3.WEIGHTS_PATH_NO_TOP}[name]
-    cached = Path(keras.config.keras_home()) / "models" / Path(url).name
+    cached = Path(keras_home()) / "models" / Path(url).name
     if cached.is_file():
         return cached
     answered = threading.Event()
