@@ -109,7 +109,7 @@ def approved(settings: Settings, story: Story, count: int) -> list[str]:
     return run_ids
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.stress)])
 def test_promoters_at_once_leave_one_champion_and_an_unbroken_chain(
     settings: Settings, story: Story, count: int
 ) -> None:
