@@ -5,7 +5,6 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,7 +34,6 @@ class Stored:
 class Listed:
     key: str
     size: int
-    modified: datetime | None = None
 
 
 def sha256(data: bytes) -> str:
@@ -156,7 +154,7 @@ class ObjectStore:
                 Bucket=self.bucket, Prefix=prefix
             ):
                 for entry in page.get("Contents", []):
-                    yield Listed(entry["Key"], entry["Size"], entry.get("LastModified"))
+                    yield Listed(entry["Key"], entry["Size"])
 
     def list_folders(self, prefix: str) -> list[str]:
         """The names (without slashes) of the folders directly below ``prefix``."""
