@@ -1,6 +1,7 @@
 """A SeaweedFS server on the loopback interface: the S3 store of the demo and of the tests."""
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from pneumo_tasks.errors import BadConfiguration, StorageUnavailable
 from pneumo_tasks.local.ports import free_ports
+
+# Each bucket takes volumes of its own, seven at a time unless told; small buckets need one.
+_GROWTH = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,17 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
         _weed(), "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-        "-master.volumeSizeLimitMB=256", "-volume.max=0", "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=256", "-volume.max=20000", "-master.telemetry=false",
     ]  # fmt: skip
     with (folder / "weed.log").open("ab") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
+            command,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            start_new_session=True,
+            env={**os.environ, **_GROWTH},
         )
     server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key, process.pid)
     deadline = time.monotonic() + patience
