@@ -1,14 +1,13 @@
 """``pneumo batch``: upload and follow batches of images."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
-
-Split = Literal["train", "test", "auto"]
+from pneumo_tasks.intake.batches import Split
 
 app = typer.Typer(help="Upload and follow batches of images.", no_args_is_help=True)
 

@@ -6,7 +6,8 @@ too narrow.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,33 @@ class Interval(BaseModel):
     low: float
     high: float
     level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """One bootstrap: the patient of each row, the draws of patients, a model's metrics on each draw."""
+
+    codes: NDArray[np.intp]
+    draws: Draws
+    replicates: Replicates
+
+    @property
+    def patients(self) -> int:
+        return int(self.draws.shape[1])
+
+
+def resample(
+    patients: "pd.Series[str]",
+    positive: Labels,
+    probability: Scores,
+    threshold: float,
+    resamples: int,
+    seed: int,
+) -> Resampled:
+    """Draw the patients ``resamples`` times and measure the model on each; the same seed, the same draws."""
+    codes, ill = patient_codes(patients, positive)
+    draws = draw_patients(ill, resamples, seed)
+    return Resampled(codes, draws, replicate_metrics(positive, probability, threshold, codes, draws))
 
 
 def draw_patients(strata: NDArray[np.bool_], resamples: int, seed: int) -> Draws:
@@ -110,8 +138,8 @@ def intervals(found: Metrics, replicates: Replicates, level: float = 0.95) -> di
 
 
 def percentile_interval(replicates: NDArray[np.float64], level: float = 0.95) -> Interval | None:
-    """None where more than one resample in twenty left the figure undefined."""
-    finite = _finite(replicates)
+    """The middle ``level`` of the resamples; None where too many of them are undefined."""
+    finite = defined(replicates)
     if finite is None:
         return None
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
@@ -126,7 +154,7 @@ def rate_interval(
     The bootstrap gives only the design effect, Wilson's interval the shape (Korn & Graubard 1998,
     Dean & Pagano 2015). With one image a patient it is Wilson's interval, but for drawing noise.
     """
-    finite = _finite(replicates)
+    finite = defined(replicates)
     if finite is None:
         return None
     spread, simple = float(np.var(finite)), share * (1 - share) / images
@@ -135,7 +163,7 @@ def rate_interval(
 
 def log_odds_interval(share: float, replicates: NDArray[np.float64], level: float = 0.95) -> Interval | None:
     """Normal on the log-odds scale with the bootstrap's spread; percentiles where a share is 0 or 1."""
-    finite = _finite(replicates)
+    finite = defined(replicates)
     if finite is None:
         return None
     if not 0 < share < 1 or not ((finite > 0) & (finite < 1)).all():
@@ -153,12 +181,8 @@ def wilson(share: float, images: float, level: float = 0.95) -> Interval:
     return Interval(low=max(0.0, centre - half), high=min(1.0, centre + half), level=level)
 
 
-def differences(ours: Mapping[str, Draws], theirs: Mapping[str, Draws]) -> Replicates:
-    """Paired differences: both models on the same resamples of the same patients."""
-    return {name: ours[name] - theirs[name] for name in ours}
-
-
-def _finite(replicates: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def defined(replicates: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The resamples that give a figure; None where more than one in twenty leaves it undefined."""
     finite = replicates[np.isfinite(replicates)]
     return finite if len(finite) and len(finite) >= 0.95 * len(replicates) else None
 

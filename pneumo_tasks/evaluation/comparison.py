@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
-from pneumo_tasks.evaluation.bootstrap import Draws, Replicates, replicate_metrics
+from pneumo_tasks.evaluation.bootstrap import Draws, Resampled, defined, replicate_metrics
 from pneumo_tasks.evaluation.metrics import Labels, Metrics, Scores, compute_metrics
 
 COMPARED = ("recall", "precision", "specificity", "accuracy", "auc")
@@ -89,15 +89,15 @@ def compare(
     other: ChampionRef,
     theirs: Scores,
     threshold: float,
-    resampled: tuple[Replicates, Draws, "np.typing.NDArray[np.intp]"],
+    resampled: Resampled,
 ) -> Comparison:
     """Compare at the two models' own thresholds; ``resampled`` is the candidate's bootstrap."""
-    ours, draws, codes = resampled
     positive = (scores["label"] == "PNEUMONIA").to_numpy(bool)
     mine: Scores = scores["probability"].to_numpy(np.float64)
     found = compute_metrics(positive, mine, threshold)
     test = compute_metrics(positive, theirs, other.threshold)
-    replicates = replicate_metrics(positive, theirs, other.threshold, codes, draws)
+    ours = resampled.replicates
+    replicates = replicate_metrics(positive, theirs, other.threshold, resampled.codes, resampled.draws)
     right, other_right = (mine >= threshold) == positive, (theirs >= other.threshold) == positive
     return Comparison(
         version=other.version,
@@ -125,8 +125,8 @@ def mcnemar(right: Labels, other_right: Labels) -> McNemar:
 
 def _difference(ours: float | None, theirs: float | None, replicates: Draws) -> Difference | None:
     """None, which fails every rule on it, where a figure or too many of its resamples are undefined."""
-    finite = replicates[np.isfinite(replicates)]
-    if ours is None or theirs is None or len(finite) < 0.95 * len(replicates):
+    finite = defined(replicates)
+    if ours is None or theirs is None or finite is None:
         return None
     low, bound, high = np.quantile(finite, [0.025, 0.05, 0.975])
     return Difference(value=ours - theirs, low=float(low), high=float(high), bound=float(bound))

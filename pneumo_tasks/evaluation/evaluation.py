@@ -69,15 +69,14 @@ def evaluate_candidate(
         probability = score_on_test_set(stored, rows, summary.test_set_id)
         serving = _serving(stored, rows, probability, summary.test_set_id)
         occlusion = _occlusion(stored, rows, probability)
-    scores["probability"] = probability
-    scores["called"] = called = probability >= point.threshold
-
-    codes, ill = bootstrap.patient_codes(rows["patient"], positive)
-    draws = bootstrap.draw_patients(ill, settings.resamples, settings.seed)
-    replicates = bootstrap.replicate_metrics(positive, probability, point.threshold, codes, draws)
-    test = compute_metrics(positive, probability, point.threshold)
-
-    against = _Against(store, run_id, summary.test_set_id, scores, point, (replicates, draws, codes))
+        scores["probability"] = probability
+        scores["called"] = called = probability >= point.threshold
+        resampled = _resample(settings, scores, point)
+        test = compute_metrics(positive, probability, point.threshold)
+        against = _Against(store, run_id, summary.test_set_id, scores, point, resampled)
+        versus = against.measure(champion, "champion_probability")
+        if settings.report_images:
+            _write_explanations(stored, run_id, scores, versus)
     evaluation = Evaluation(
         run_id=run_id,
         version=model_version(candidate, point),
@@ -85,15 +84,15 @@ def evaluate_candidate(
         recipe=candidate.recipe,
         snapshot_id=snapshot_id,
         test_set_id=summary.test_set_id,
-        patients=len(ill),
+        patients=resampled.patients,
         operating_point=point,
         test=test,
-        intervals=bootstrap.intervals(test, replicates),
+        intervals=bootstrap.intervals(test, resampled.replicates),
         trivial=compute_metrics(positive, np.ones(len(rows)), 0.5),
         calibration=_calibration(positive, probability, point.temperature),
         predictive_values=_predictive_values(settings, test),
-        slices=slice_figures(rows, called, codes, draws, settings.slice_min_images),
-        champion=against.measure(champion, "champion_probability"),
+        slices=slice_figures(rows, called, resampled.codes, resampled.draws, settings.slice_min_images),
+        champion=versus,
         original=against.measure(champion and champion.original, "original_probability"),
         serving=serving,
         occlusion=occlusion,
@@ -105,8 +104,6 @@ def evaluate_candidate(
         random_backbone=candidate.backbone.random,
         evaluated_at=journal.now(),
     )
-    if settings.report_images:
-        _write_explanations(store, evaluation, scores)
     return _write(store, evaluation, scores)
 
 
@@ -118,12 +115,7 @@ def compare_again(
     Cheap: the candidate is not scored again, and the champion only where its scores are not kept.
     """
     scores, point = read_test_scores(store, evaluation.run_id), evaluation.operating_point
-    positive = (scores["label"] == "PNEUMONIA").to_numpy(bool)
-    codes, ill = bootstrap.patient_codes(scores["patient"], positive)
-    draws = bootstrap.draw_patients(ill, settings.resamples, settings.seed)
-    probability = scores["probability"].to_numpy(np.float64)
-    replicates = bootstrap.replicate_metrics(positive, probability, point.threshold, codes, draws)
-    resampled = (replicates, draws, codes)
+    resampled = _resample(settings, scores, point)
     against = _Against(store, evaluation.run_id, evaluation.test_set_id, scores, point, resampled)
     renewed = evaluation.model_copy(
         update={
@@ -144,7 +136,7 @@ class _Against:
     test_set_id: str
     scores: pd.DataFrame
     point: OperatingPoint
-    resampled: tuple[bootstrap.Replicates, bootstrap.Draws, NDArray[np.intp]]
+    resampled: bootstrap.Resampled
 
     def measure(self, other: ChampionRef | None, column: str) -> Comparison | None:
         if other is None:
@@ -176,6 +168,14 @@ def _validation_scores(store: ObjectStore, run_id: str) -> tuple[Labels, Scores]
     key = layout.run(run_id, "fine_tune/validation_scores.parquet")
     table = pd.read_parquet(io.BytesIO(store.read(key)))
     return (table["label"] == "PNEUMONIA").to_numpy(bool), table["probability"].to_numpy(np.float64)
+
+
+def _resample(settings: Settings, scores: pd.DataFrame, point: OperatingPoint) -> bootstrap.Resampled:
+    positive = (scores["label"] == "PNEUMONIA").to_numpy(bool)
+    probability = scores["probability"].to_numpy(np.float64)
+    return bootstrap.resample(
+        scores["patient"], positive, probability, point.threshold, settings.resamples, settings.seed
+    )
 
 
 def _serving(stored: StoredModel, rows: pd.DataFrame, probability: Scores, test_set_id: str) -> ServingCheck:
@@ -232,19 +232,19 @@ def _predictive_values(settings: Settings, test: Metrics) -> list[PredictiveValu
     return stated
 
 
-def _write_explanations(store: ObjectStore, evaluation: Evaluation, scores: pd.DataFrame) -> None:
+def _write_explanations(
+    stored: StoredModel, run_id: str, scores: pd.DataFrame, versus: Comparison | None
+) -> None:
     """Pictures for the report, made here where the model is at hand."""
-    flips = evaluation.champion.flips[:FLIPS] if evaluation.champion else []
+    flips = versus.flips[:FLIPS] if versus else []
     wanted = {*worst_misses(scores)["sha256"], *(flip.sha256 for flip in flips)}
     shown = scores[scores["sha256"].isin(wanted)].drop_duplicates("sha256")
     if shown.empty:
         return
-    key = layout.run(evaluation.run_id, "candidate.keras")
-    with StoredModel(store, key, evaluation.sha256) as stored:
-        films = list(zip(shown["sha256"], read_images(store, shown), strict=True))
-        pictures = explain(stored.model, films)
-    store.put_json(
-        layout.run(evaluation.run_id, "explanations.json"), [picture.model_dump() for picture in pictures]
+    films = list(zip(shown["sha256"], read_images(stored.store, shown), strict=True))
+    pictures = explain(stored.model, films)
+    stored.store.put_json(
+        layout.run(run_id, "explanations.json"), [picture.model_dump() for picture in pictures]
     )
 
 

@@ -20,10 +20,8 @@ def compared(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
             "probability": ours,
         }
     )
-    codes, ill = bootstrap.patient_codes(pd.Series(patients), positive)
-    draws = bootstrap.draw_patients(ill, 500, seed=7)
-    replicates = bootstrap.replicate_metrics(positive, ours, THRESHOLD, codes, draws)
-    return compare(scores, OTHER, theirs, THRESHOLD, (replicates, draws, codes))
+    resampled = bootstrap.resample(pd.Series(patients), positive, ours, THRESHOLD, 500, seed=7)
+    return compare(scores, OTHER, theirs, THRESHOLD, resampled)
 
 
 def test_a_model_differs_from_itself_by_nothing() -> None:
