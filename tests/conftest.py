@@ -1,31 +1,45 @@
-"""Fixtures every test may use: a real S3 server for the session, a fresh bucket for each test."""
+"""Fixtures every test may use: a real S3 server for the session, a fresh bucket for each test.
+
+``PNEUMO_TEST_S3`` says on which server the suite runs: ``seaweedfs`` (the default), ``minio``, or the URL
+of one that runs already. The contract of ``test_object_store.py`` runs on every server that is present.
+"""
 
 import os
-import signal
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from pneumo_tasks.local import seaweedfs
+from pneumo_tasks.local.seaweedfs import S3Server
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from tests import airflow_home
+from tests import airflow_home, s3_servers
+from tests.s3_servers import S3Servers
 
 airflow_home.prepare()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
+def pytest_configure() -> None:
+    if problem := s3_servers.why_not(s3_servers.chosen()):
+        raise pytest.UsageError(problem)
+
+
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweedfs.S3Server]:
-    server = seaweedfs.start(tmp_path_factory.mktemp("s3"))
-    yield server
-    os.killpg(server.pid, signal.SIGKILL)
+def all_s3_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Servers]:
+    servers = S3Servers(tmp_path_factory.mktemp("s3"), s3_servers.chosen())
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(all_s3_servers: S3Servers) -> S3Server:
+    return all_s3_servers.server(all_s3_servers.chosen)
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch, s3_server: seaweedfs.S3Server) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch, s3_server: S3Server) -> None:
     """The environment of one test: its own bucket, nothing left over from the caller's shell."""
     for name in [name for name in os.environ if name.startswith("PNEUMO_")]:
         monkeypatch.delenv(name)
@@ -47,3 +61,11 @@ def store(settings: Settings) -> ObjectStore:
     store = ObjectStore.connect(settings)
     store.ensure_bucket()
     return store
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which S3 servers the tests ran on: a green suite means less where one of them is missing."""
+    present = [kind for kind in s3_servers.contract_kinds() if s3_servers.is_present(kind)]
+    absent = [kind for kind in s3_servers.contract_kinds() if not s3_servers.is_present(kind)]
+    line = f"S3: the suite on {s3_servers.chosen()}, the contract on {' and '.join(present)}"
+    terminalreporter.write_line(f"{line}; not present: {', '.join(absent)}" if absent else line)

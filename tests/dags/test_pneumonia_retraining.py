@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
+from pneumo_tasks.local.seaweedfs import S3Server
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 
@@ -35,7 +35,7 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def person(tmp_path_factory: pytest.TempPathFactory, s3_server: seaweedfs.S3Server) -> Person:
+def person(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Person:
     folder = tmp_path_factory.mktemp("person")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PNEUMO_", "AIRFLOW"))
