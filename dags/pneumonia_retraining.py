@@ -120,11 +120,14 @@ def write_report() -> dict:
 @task
 def promote_model(decision: dict) -> dict:
     from pneumo_tasks.promotion.registry import promote_model
+    from pneumo_tasks.promotion.report import write_report
 
     if decision["decision"] != "approved":
         raise AirflowSkipException(f"Not promoted: {decision['reason']}")
     with stage() as now:
-        return promote_model(now.settings, now.store, now.run_id)
+        promoted = promote_model(now.settings, now.store, now.run_id)
+        write_report(now.settings, now.store, now.run_id)  # so that it says what became of the approval
+        return promoted
 
 
 @dag(

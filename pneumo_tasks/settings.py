@@ -89,6 +89,7 @@ class Settings(BaseSettings):
         pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?)*$",
         description="Percent of pneumonia for which predictive values are stated",
     )
+    require_approval: bool = Field(False, description="A person has to approve before the champion changes")
     report_images: bool = Field(True, description="Show films of misses and flips in the report")
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 private key that signs new versions: a PEM file, or the PEM itself"
@@ -200,4 +201,5 @@ RUN_PARAMS = (
     "min_auc",
     "recall_margin",
     "precision_margin",
+    "require_approval",
 )

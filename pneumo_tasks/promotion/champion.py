@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import layout
-from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
+from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, ObjectMissing, StorageUnavailable
 from pneumo_tasks.evaluation.comparison import ChampionRef
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.object_store import ObjectStore, canonical_json
@@ -120,3 +120,21 @@ def move_pointer(store: ObjectStore, entry: Entry, etag: str | None) -> None:
     """Point at what ``entry`` says; ConditionFailed if the pointer is not the one read with ``etag``."""
     pointer = Pointer(version=entry.version, sha256=entry.sha256, seq=entry.seq)
     store.replace_if_unchanged(layout.CHAMPION, canonical_json(pointer.model_dump()), etag)
+
+
+def try_move_pointer(store: ObjectStore, entry: Entry, etag: str | None) -> bool:
+    """Move the pointer to ``entry``; False where somebody else moved it first.
+
+    A conditional write may succeed and time out, and its repetition then fails its own condition:
+    the outcome is read, never guessed.
+    """
+    try:
+        move_pointer(store, entry, etag)
+    except (ConditionFailed, StorageUnavailable) as error:
+        pointer, _ = read_pointer(store)
+        if pointer is not None and entry.seq in {e.seq for e in effective(read_ledger(store), pointer.seq)}:
+            return True
+        if isinstance(error, StorageUnavailable):
+            raise
+        return False
+    return True

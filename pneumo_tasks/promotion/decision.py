@@ -7,11 +7,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
-from pneumo_tasks.errors import UnsafeStore
+from pneumo_tasks.errors import PromotionRefused, UnsafeStore
 from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion import ledger
+from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.champion import champion_ref
 from pneumo_tasks.promotion.gate import Rule, at_least, judge
 from pneumo_tasks.settings import Settings
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class Decision(BaseModel):
-    """``approved`` becomes a promotion only once promotion.json is written."""
+    """``approved`` becomes a promotion only once promotion.json is written.
+
+    ``approval`` is a person's answer where one was asked; the rules stand beside it, not below it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,34 +37,31 @@ class Decision(BaseModel):
     sha256: str | None = None
     champion: str | None = None
     decided_at: str
+    approval: Approval | None = None
 
 
-def decide_promotion(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
+def decide_promotion(
+    settings: Settings,
+    store: ObjectStore,
+    run_id: str,
+    snapshot_id: str,
+    approval: Approval | None = None,
+) -> dict[str, Any]:
     """Judge the evaluation of ``run_id`` and write decision.json; a refusal also enters the ledger.
 
     Returns {decision, reason, version}. A refused candidate is a result, not an error. Where the
     champion is no longer the one of the evaluation, the candidate is compared with the new one.
+    ``approval`` is kept where a person had answered before this judgement.
     """
     evaluation, champion = read_evaluation(store, run_id), champion_ref(store)
     measured = evaluation.champion.version if evaluation.champion else None
     if (champion.version if champion else None) != measured:
         evaluation = compare_again(settings, store, evaluation, champion)
     rules = [*judge(settings, evaluation), _store_rule(store)]
-    decision = decide(evaluation, rules)
-    store.put_json(layout.run(run_id, "decision.json"), decision.model_dump(mode="json"))
+    decision = decide(evaluation, rules).model_copy(update={"approval": approval})
+    _write(store, decision)
     if decision.decision == "rejected" and rules[-1].verdict == "pass":
-        ledger.append(
-            store,
-            ledger.NewEntry(
-                kind="rejected",
-                version=decision.version,
-                sha256=decision.sha256,
-                run_id=run_id,
-                attempt=run_id,
-                by="the gate",
-                reason=decision.reason,
-            ),
-        )
+        _enter_refusal(store, decision, by="the gate")
     store.put_json(
         layout.dataset_decision(snapshot_id, run_id),
         {"decision": decision.decision, "run_id": run_id, "decided_at": decision.decided_at},
@@ -85,6 +86,38 @@ def decide(evaluation: Evaluation, rules: Sequence[Rule]) -> Decision:
     )
 
 
+def reject_candidate(store: ObjectStore, run_id: str, approval: Approval) -> dict[str, Any]:
+    """Record that a person refused an approved candidate: in decision.json, and in the ledger.
+
+    Returns {decision, reason, version}; the champion stays. A repetition changes nothing.
+    PromotionRefused where the candidate is not waiting for an answer.
+    """
+    decision = read_decision(store, run_id)
+    if decision.decision == "approved":
+        refusal = {"decision": "rejected", "reason": approval.sentence, "approval": approval}
+        decision = decision.model_copy(update=refusal)
+        _enter_refusal(store, decision, by=approval.by)
+        _write(store, decision)
+    elif decision.approval is None or decision.approval.verdict != "reject":
+        raise PromotionRefused(
+            "there is no approved candidate to refuse", where=layout.run(run_id), found=decision.decision
+        )
+    log.info("rejected: %s", decision.reason)
+    return decision.model_dump(include={"decision", "reason", "version"})
+
+
+def record_overtaken(store: ObjectStore, decision: Decision, reason: str) -> None:
+    """Write that an approved candidate lost to others; its attempts are in the ledger already."""
+    _write(store, decision.model_copy(update={"decision": "rejected", "reason": reason}))
+
+
+def record_approval(store: ObjectStore, decision: Decision, approval: Approval) -> Decision:
+    """Write a person's consent beside the gate's decision; returns the decision as it stands."""
+    decision = decision.model_copy(update={"approval": approval})
+    _write(store, decision)
+    return decision
+
+
 def replay(settings: Settings, store: ObjectStore, run_id: str) -> Decision:
     """What the gate would have said of a stored run with ``settings``; trains and writes nothing.
 
@@ -105,12 +138,32 @@ def record_nothing_new(store: ObjectStore, run_id: str, snapshot_id: str | None,
         version=None,
         decided_at=journal.now(),
     )
-    store.put_json(layout.run(run_id, "decision.json"), decision.model_dump(mode="json"))
+    _write(store, decision)
     return decision
 
 
 def read_decision(store: ObjectStore, run_id: str) -> Decision:
     return Decision.model_validate(store.read_json(layout.run(run_id, "decision.json")))
+
+
+def _write(store: ObjectStore, decision: Decision) -> None:
+    store.put_json(layout.run(decision.run_id, "decision.json"), decision.model_dump(mode="json"))
+
+
+def _enter_refusal(store: ObjectStore, decision: Decision, by: str) -> None:
+    ledger.append(
+        store,
+        ledger.NewEntry(
+            kind="rejected",
+            version=decision.version,
+            sha256=decision.sha256,
+            run_id=decision.run_id,
+            attempt=decision.run_id,
+            by=by,
+            reason=decision.reason,
+            approval=decision.approval,
+        ),
+    )
 
 
 def _store_rule(store: ObjectStore) -> Rule:

@@ -3,15 +3,17 @@
 import getpass
 import itertools
 import uuid
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.errors import BadConfiguration, ConditionFailed, PromotionRefused
+from pneumo_tasks.errors import BadConfiguration, PromotionRefused
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.promotion import ledger
-from pneumo_tasks.promotion.champion import Manifest, Pointer, move_pointer, read_pointer
+from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.champion import Manifest, Pointer, read_pointer, try_move_pointer
 from pneumo_tasks.promotion.versions import verify_version
 from pneumo_tasks.settings import Settings
 
@@ -53,13 +55,38 @@ def champion_at(store: ObjectStore, moment: str) -> Chapter | None:
     return live[-1] if live else None
 
 
-def rollback(settings: Settings, store: ObjectStore, version: str, reason: str) -> dict[str, Any]:
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeRequest:
+    """Who asks for a change by hand, and why; ``approval`` where a second person consented.
+
+    ``attempt`` names the request (a DAG run, say), so that its repetition is recognised.
+    """
+
+    reason: str
+    by: str = field(default_factory=_person)
+    approval: Approval | None = None
+    attempt: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+def rollback(settings: Settings, store: ObjectStore, version: str, request: ChangeRequest) -> dict[str, Any]:
     """Make a former champion the champion again; returns {version, seq, sha256}.
 
-    Only what was live before may come back, and only if every digest of it still fits.
+    Only what was live before may come back, and only if every digest of it still fits. The same
+    request again, after a crash or a success, ends where the first would have. PromotionRefused
+    where the version was never live, is live, or the approval says no.
     """
     pointer, etag = read_pointer(store)
     walk = ledger.effective(ledger.read_ledger(store), pointer.seq) if pointer else []
+    for entry in walk:
+        if entry.kind == "rolled-back" and entry.attempt == _attempt("rolled-back", request):
+            return _moved(entry)
     if version not in {entry.version for entry in walk}:
         raise PromotionRefused(
             f"version {version} was never the champion", do="See `pneumo models history` for those that were."
@@ -67,15 +94,15 @@ def rollback(settings: Settings, store: ObjectStore, version: str, reason: str) 
     if pointer is not None and pointer.version == version:
         raise PromotionRefused(f"version {version} is the champion already")
     manifest = verify_version(settings, store, version)
-    return _move(store, pointer, etag, "rolled-back", manifest, reason)
+    return _move(store, pointer, etag, "rolled-back", manifest, request)
 
 
-def reset_champion(store: ObjectStore, reason: str) -> dict[str, Any]:
+def reset_champion(store: ObjectStore, request: ChangeRequest) -> dict[str, Any]:
     """Leave no champion: the next candidate is judged by the floors alone. Recorded like all else."""
     pointer, etag = read_pointer(store)
     if pointer is None or pointer.version is None:
         raise PromotionRefused("there is no champion to reset")
-    return _move(store, pointer, etag, "reset", None, reason)
+    return _move(store, pointer, etag, "reset", None, request)
 
 
 def _move(
@@ -84,10 +111,12 @@ def _move(
     etag: str | None,
     kind: ledger.Kind,
     manifest: Manifest | None,
-    reason: str,
+    request: ChangeRequest,
 ) -> dict[str, Any]:
-    if not reason.strip():
+    if not request.reason.strip():
         raise BadConfiguration("a reason is missing", do="Say why with --reason.")
+    if request.approval is not None and request.approval.verdict == "reject":
+        raise PromotionRefused(request.approval.sentence)
     store.check_conditional_writes()
     entry = ledger.append(
         store,
@@ -97,29 +126,28 @@ def _move(
             sha256=manifest.sha256 if manifest else None,
             manifest_sha256=sha256(canonical_json(manifest.model_dump(mode="json"))) if manifest else None,
             replaces=pointer.seq if pointer else 0,
-            attempt=f"{kind}-{uuid.uuid4().hex}",
-            by=_person(),
-            reason=reason,
+            attempt=_attempt(kind, request),
+            by=request.by,
+            reason=request.reason,
+            approval=request.approval,
         ),
     )
-    try:
-        move_pointer(store, entry, etag)
-    except ConditionFailed:
+    if not try_move_pointer(store, entry, etag):
         found, _ = read_pointer(store)
-        if found is None or found.seq != entry.seq:
-            raise PromotionRefused(
-                "the champion changed meanwhile",
-                found=f"now {found.version if found else 'none'}",
-                do="Look again, then decide again.",
-            ) from None
-    return {"version": entry.version, "seq": entry.seq, "sha256": entry.sha256}
+        raise PromotionRefused(
+            "the champion changed meanwhile",
+            found=f"now {found.version if found else 'none'}",
+            do="Look again, then decide again.",
+        )
+    return _moved(entry)
 
 
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+def _moved(entry: ledger.Entry) -> dict[str, Any]:
+    return entry.model_dump(include={"version", "seq", "sha256"})
+
+
+def _attempt(kind: ledger.Kind, request: ChangeRequest) -> str:
+    return f"{kind}-{request.attempt}"
 
 
 def _moment(given: str) -> datetime:

@@ -16,18 +16,22 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks import journal, layout
 from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, StorageUnavailable
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.promotion.approval import Approval
 
 Kind = Literal["promoted", "rejected", "rolled-back", "reset"]
 
 NOTHING = "0" * 64
 _ATTEMPTS = 100
-_IDENTITY = {"kind", "version", "replaces", "attempt"}
+_IDENTITY = {"kind", "version", "replaces", "attempt", "reason"}
 
 
 class Entry(BaseModel):
-    """One decision; ``version`` is None for a reset, ``replaces`` is 0 where there was no pointer."""
+    """One decision; ``version`` is None for a reset, ``replaces`` is 0 where there was no pointer.
 
-    model_config = ConfigDict(frozen=True)
+    Fields that only a newer Pneumo knows are kept, so that its entries hash the same here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     seq: int
     kind: Kind
@@ -39,6 +43,7 @@ class Entry(BaseModel):
     attempt: str
     by: str
     reason: str
+    approval: Approval | None = None
     at: str
     previous_sha256: str
 
@@ -61,6 +66,7 @@ class NewEntry(BaseModel):
     attempt: str
     by: str
     reason: str
+    approval: Approval | None = None
 
 
 def append(store: ObjectStore, new: NewEntry) -> Entry:
@@ -83,7 +89,9 @@ def append(store: ObjectStore, new: NewEntry) -> Entry:
             previous_sha256=digest(head) if head else NOTHING,
         )
         try:
-            store.put_if_absent(layout.ledger_entry(entry.seq), canonical_json(entry.model_dump()))
+            store.put_if_absent(
+                layout.ledger_entry(entry.seq), canonical_json(entry.model_dump(exclude_unset=True))
+            )
         except ConditionFailed:
             # Somebody was faster; all who lost come back at different moments.
             time.sleep(random.uniform(0.0, 0.05))  # noqa: S311
@@ -120,7 +128,8 @@ def read_ledger(store: ObjectStore, known: Sequence[Entry] = ()) -> list[Entry]:
 
 
 def digest(entry: Entry) -> str:
-    return sha256(canonical_json(entry.model_dump()))
+    """The sha256 of the entry as it is stored, whatever fields its writer knew."""
+    return sha256(canonical_json(entry.model_dump(exclude_unset=True)))
 
 
 def effective(entries: list[Entry], seq: int) -> list[Entry]:

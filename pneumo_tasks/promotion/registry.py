@@ -15,19 +15,27 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import layout
-from pneumo_tasks.errors import ConditionFailed, PromotionRefused, StorageUnavailable
+from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.promotion import ledger
+from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.champion import (
     Manifest,
     Pointer,
     champion_ref,
-    move_pointer,
     read_champion,
     read_pointer,
+    try_move_pointer,
 )
-from pneumo_tasks.promotion.decision import Decision, decide_promotion, read_decision
+from pneumo_tasks.promotion.decision import (
+    Decision,
+    decide_promotion,
+    read_decision,
+    record_approval,
+    record_overtaken,
+    reject_candidate,
+)
 from pneumo_tasks.promotion.versions import download_model, list_versions, register_version
 from pneumo_tasks.settings import Settings
 
@@ -53,18 +61,24 @@ class Promotion(BaseModel):
     sha256: str
     seq: int
     promoted_at: str
+    by: str = "the gate"
 
 
-def promote_model(settings: Settings, store: ObjectStore, run_id: str) -> dict[str, Any]:
+def promote_model(
+    settings: Settings, store: ObjectStore, run_id: str, approval: Approval | None = None
+) -> dict[str, Any]:
     """Make the approved candidate of ``run_id`` the champion; returns {version, seq, sha256}.
 
-    Where the champion changed since the decision, the candidate is compared and judged once more.
-    Raises PromotionRefused where the decision is not ``approved`` then, or the champion changed
-    yet again; UnsafeStore where the store ignores conditions. Running it again after a crash
-    finishes what was begun; after success it changes nothing.
+    ``approval`` is a person's answer where one was asked. Where the champion changed since the
+    decision, the candidate is compared and judged once more. Raises PromotionRefused where the
+    person or the rules say no (decision.json says so then), where the champion changed yet again,
+    or where settings require an approval and there is none; UnsafeStore where the store ignores
+    conditions. Running it again after a crash finishes what was begun; after success it changes
+    nothing.
     """
     decision = _approved(read_decision(store, run_id))
     store.check_conditional_writes()
+    decision = _with_consent(settings, store, decision, approval)
     manifest = register_version(settings, store, run_id)
     entry = _become_champion(settings, store, decision, manifest)
     promotion = Promotion(
@@ -73,6 +87,7 @@ def promote_model(settings: Settings, store: ObjectStore, run_id: str) -> dict[s
         sha256=manifest.sha256,
         seq=entry.seq,
         promoted_at=entry.at,
+        by=entry.by,
     )
     store.put_json(layout.run(run_id, "promotion.json"), promotion.model_dump())
     log.info("champion: %s (ledger entry %d)", promotion.version, promotion.seq)
@@ -110,36 +125,34 @@ def _become_champion(
             return done
         if (pointer.version if pointer else None) != decision.champion:
             log.info("the champion changed since the decision: judging again")
-            decide_promotion(settings, store, decision.run_id, manifest.snapshot_id)
+            decide_promotion(settings, store, decision.run_id, manifest.snapshot_id, decision.approval)
             decision = _approved(read_decision(store, decision.run_id))
         entry = ledger.append(store, _entry(decision, manifest, pointer))
-        if _moved(store, entry, etag):
+        if try_move_pointer(store, entry, etag):
             return entry
-    raise PromotionRefused(
+    overtaken = PromotionRefused(
         "the champion changed twice while this candidate was judged",
         where=layout.CHAMPION,
         do="Run again: the candidate has to be compared with the new champion.",
     )
+    record_overtaken(store, decision, str(overtaken))
+    raise overtaken
 
 
-def _moved(store: ObjectStore, entry: ledger.Entry, etag: str | None) -> bool:
-    """Move the pointer; False where somebody else moved it first.
-
-    A conditional write may succeed and time out, and its repetition then fails its own condition:
-    the outcome is read, never guessed.
-    """
-    try:
-        move_pointer(store, entry, etag)
-    except (ConditionFailed, StorageUnavailable) as error:
-        pointer, _ = read_pointer(store)
-        if pointer is not None:
-            live = ledger.effective(ledger.read_ledger(store), pointer.seq)
-            if any(written.seq == entry.seq for written in live):
-                return True
-        if isinstance(error, StorageUnavailable):
-            raise
-        return False
-    return True
+def _with_consent(
+    settings: Settings, store: ObjectStore, decision: Decision, approval: Approval | None
+) -> Decision:
+    """The decision with the person's answer in it; PromotionRefused where that is no, or is missing."""
+    if approval is not None and approval.verdict == "reject":
+        reject_candidate(store, decision.run_id, approval)
+        raise PromotionRefused(approval.sentence, where=layout.run(decision.run_id))
+    if approval is not None and approval != decision.approval:
+        return record_approval(store, decision, approval)
+    if settings.require_approval and decision.approval is None:
+        raise PromotionRefused(
+            "a person has to approve this promotion, and nobody has", where=layout.run(decision.run_id)
+        )
+    return decision
 
 
 def _own_entry(store: ObjectStore, pointer: Pointer | None, run_id: str) -> ledger.Entry | None:
@@ -151,6 +164,7 @@ def _own_entry(store: ObjectStore, pointer: Pointer | None, run_id: str) -> ledg
 
 
 def _entry(decision: Decision, manifest: Manifest, pointer: Pointer | None) -> ledger.NewEntry:
+    approval = decision.approval
     return ledger.NewEntry(
         kind="promoted",
         version=manifest.version,
@@ -159,8 +173,9 @@ def _entry(decision: Decision, manifest: Manifest, pointer: Pointer | None) -> l
         run_id=decision.run_id,
         replaces=pointer.seq if pointer else 0,
         attempt=decision.run_id,
-        by="the gate",
-        reason=decision.reason,
+        by=approval.by if approval else "the gate",
+        reason=f"{decision.reason}; {approval.sentence}" if approval else decision.reason,
+        approval=approval,
     )
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, PromotionRefused
 from pneumo_tasks.promotion.champion import champion_ref, read_champion
-from pneumo_tasks.promotion.history import champion_at, read_history, reset_champion, rollback
+from pneumo_tasks.promotion.history import ChangeRequest, champion_at, read_history, reset_champion, rollback
 from pneumo_tasks.promotion.registry import promote_model
 from pneumo_tasks.promotion.verification import verify
 from pneumo_tasks.settings import Settings
@@ -22,7 +22,7 @@ def versions(settings: Settings, story: Story) -> list[str]:
 def test_a_rollback_brings_a_former_champion_back_and_is_recorded(
     settings: Settings, story: Story, versions: list[str]
 ) -> None:
-    rollback(settings, story.store, versions[0], "false alarms on the ward")
+    rollback(settings, story.store, versions[0], ChangeRequest(reason="false alarms on the ward"))
     champion = read_champion(story.store)
     assert champion is not None
     assert champion.version == versions[0]
@@ -47,20 +47,20 @@ def test_what_was_live_on_a_date_can_be_told(story: Story, versions: list[str]) 
 
 def test_only_a_former_champion_comes_back(settings: Settings, story: Story, versions: list[str]) -> None:
     with pytest.raises(PromotionRefused, match="never the champion"):
-        rollback(settings, story.store, "v0", "because")
+        rollback(settings, story.store, "v0", ChangeRequest(reason="because"))
     with pytest.raises(PromotionRefused, match="already"):
-        rollback(settings, story.store, versions[1], "because")
+        rollback(settings, story.store, versions[1], ChangeRequest(reason="because"))
     with pytest.raises(BadConfiguration, match="reason"):
-        rollback(settings, story.store, versions[0], " ")
+        rollback(settings, story.store, versions[0], ChangeRequest(reason=" "))
 
 
 def test_after_a_reset_there_is_no_champion_but_the_past_stays(
     settings: Settings, story: Story, versions: list[str]
 ) -> None:
-    reset_champion(story.store, "another hospital")
+    reset_champion(story.store, ChangeRequest(reason="another hospital"))
     assert read_champion(story.store) is None
     with pytest.raises(PromotionRefused, match="no champion to reset"):
-        reset_champion(story.store, "again")
+        reset_champion(story.store, ChangeRequest(reason="again"))
     promote_model(settings, story.store, judge(settings, story, "third"))
     reference = champion_ref(story.store)
     assert reference is not None
