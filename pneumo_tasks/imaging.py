@@ -25,7 +25,7 @@ class Limits:
     """What a file may be, checked before a pixel is decoded; sides are in pixels."""
 
     max_bytes: int = 50 * 2**20
-    max_pixels: int = 50_000_000
+    max_pixels: int = 25_000_000
     min_side: int = 1
     max_side: int = 10_000
 

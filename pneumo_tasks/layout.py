@@ -12,6 +12,7 @@ CHAMPION = "champion.json"
 LEDGER = "ledger/"
 INCOMING = "incoming/"
 VALIDATIONS = "validations/"
+WITHDRAWALS = "withdrawals/"
 DATASETS = "datasets/"
 RUNS = "runs/"
 MODELS = "models/"
@@ -55,6 +56,15 @@ def batch_images_csv(batch_id: str) -> str:
 def validation(batch_id: str, digest: str, name: str = "") -> str:
     batch_id, digest = identifier(batch_id, "batch id"), identifier(digest, "batch digest")
     return f"{VALIDATIONS}{batch_id}/{digest}/{name}"
+
+
+def released_image(batch_id: str, digest: str, name: str) -> str:
+    """An image of a batch that was read out of an archive or a DICOM file."""
+    return validation(batch_id, digest, f"images/{identifier(name, 'image name')}")
+
+
+def withdrawal(batch_id: str) -> str:
+    return f"{WITHDRAWALS}{identifier(batch_id, 'batch id')}.json"
 
 
 def quarantine(batch_id: str, digest: str) -> str:

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,6 +35,7 @@ class Stored:
 class Listed:
     key: str
     size: int
+    modified: datetime | None = None
 
 
 def sha256(data: bytes) -> str:
@@ -144,7 +146,7 @@ class ObjectStore:
                 Bucket=self.bucket, Prefix=prefix
             ):
                 for entry in page.get("Contents", []):
-                    yield Listed(entry["Key"], entry["Size"])
+                    yield Listed(entry["Key"], entry["Size"], entry.get("LastModified"))
 
     def list_folders(self, prefix: str) -> list[str]:
         """The names (without slashes) of the folders directly below ``prefix``."""

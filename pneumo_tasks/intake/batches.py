@@ -1,10 +1,10 @@
-"""Batches as they are handed in: a folder goes up whole, and batch.json, written last, makes it complete."""
+"""Batches as they are handed in: sent as they are, and complete when batch.json, written last, is there."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,17 +12,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pneumo_tasks import layout
 from pneumo_tasks.errors import BadBatch, ConditionFailed, CorruptArtefact, ObjectMissing
+from pneumo_tasks.intake.archives import SUFFIXES as ARCHIVES
+from pneumo_tasks.intake.folders import choose_folder, files_below, manifest_of
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.journal import now
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
 
 Split = Literal["train", "test", "auto"]
-State = Literal["incomplete", "waiting", "accepted", "rejected"]
+State = Literal["incomplete", "stale", "waiting", "accepted", "rejected", "withdrawn", "replaced"]
 Progress = Callable[[int, int], None]
 
 _THREADS = 16
-_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+log = logging.getLogger(__name__)
 
 
 class Batch(BaseModel):
@@ -37,10 +40,16 @@ class Batch(BaseModel):
     images: int
     images_csv_sha256: str
     files_sha256: str = ""
+    archive: str = ""
+    replaces: list[str] = []
 
 
 class BatchState(BaseModel):
-    """One line of the list of batches; ``reasons`` say why a batch was rejected."""
+    """One line of the list of batches; ``reasons`` say why a batch is not used.
+
+    An unfinished upload is ``incomplete``, and ``stale`` when nothing arrived for a day. A
+    ``replaced`` batch gave way to an accepted correction of it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,6 +63,8 @@ class BatchState(BaseModel):
     accepted: int = 0
     quarantined: int = 0
     reasons: list[str] = []
+    warnings: list[str] = []
+    replaces: list[str] = []
 
 
 def upload_batch(
@@ -64,10 +75,11 @@ def upload_batch(
     split: Split = "auto",
     synthetic: bool = False,
     on_progress: Progress | None = None,
+    replaces: list[str] | None = None,
 ) -> Batch:
-    """Send a folder to ``incoming/<batch_id>/`` as it is; hidden files stay behind.
+    """Send a folder, a .zip or a .tar to ``incoming/<batch_id>/`` as it is; hidden files stay behind.
 
-    A folder holds images.csv, or folders named by label. Nothing is judged here: that is the
+    It holds images.csv, or folders named by label. Nothing is judged here: that is the
     validation's work. An upload that was cut short is simply done again. Raises BadBatch where
     there is nothing to send or the batch is already complete.
     """
@@ -76,24 +88,19 @@ def upload_batch(
         raise BadBatch(
             "a complete batch has this id", where=batch_id, do="Batches never change: use another id."
         )
-    folder = _choose_folder(folder, split)
-    files = sorted(_files_below(folder))
-    listed = folder / "images.csv"
-    images = [path for path in files if path != listed]
-    if not images:
-        raise BadBatch("no files to send", where=str(folder), do="Give a folder with images in it.")
-    manifest = listed.read_bytes() if listed.is_file() else _manifest_of(folder, images)
-
-    digests = _send(store, folder, images, batch_id, on_progress)
-    store.put(layout.batch_images_csv(batch_id), manifest, "text/csv")
+    archive = folder.is_file() and folder.suffix.lower() in ARCHIVES
+    sent = (
+        _send_archive(store, folder, batch_id)
+        if archive
+        else _send_folder(store, choose_folder(folder, split), batch_id, on_progress)
+    )
     batch = Batch(
         batch_id=batch_id,
         created_at=now(),
         split=split,
         synthetic=synthetic,
-        images=len(images),
-        images_csv_sha256=sha256(manifest),
-        files_sha256=sha256("\n".join(digests).encode()),
+        replaces=replaces or [],
+        **sent,
     )
     try:
         store.put_if_absent(layout.batch_manifest(batch_id), canonical_json(batch.model_dump(mode="json")))
@@ -104,9 +111,21 @@ def upload_batch(
     return batch
 
 
-def _send(
-    store: ObjectStore, folder: Path, images: list[Path], batch_id: str, on_progress: Progress | None
-) -> list[str]:
+def _send_archive(store: ObjectStore, path: Path, batch_id: str) -> dict[str, Any]:
+    name = f"archive{path.suffix.lower()}"
+    digest = store.upload(layout.incoming(batch_id, name), path)
+    return {"images": 0, "images_csv_sha256": "", "files_sha256": digest, "archive": name}
+
+
+def _send_folder(
+    store: ObjectStore, folder: Path, batch_id: str, on_progress: Progress | None
+) -> dict[str, Any]:
+    listed = folder / "images.csv"
+    images = [path for path in sorted(files_below(folder)) if path != listed]
+    if not images:
+        raise BadBatch("no files to send", where=str(folder), do="Give a folder with images in it.")
+    manifest = listed.read_bytes() if listed.is_file() else manifest_of(folder, images)
+
     def send(path: Path) -> str:
         data, name = path.read_bytes(), path.relative_to(folder).as_posix()
         store.put(layout.incoming(batch_id, name), data)
@@ -118,42 +137,12 @@ def _send(
             digests.append(digest)
             if on_progress:
                 on_progress(len(digests), len(images))
-    return digests
-
-
-def _choose_folder(folder: Path, split: Split) -> Path:
-    """The folder itself, or the half of the public layout ({train,test}/<label>/) that ``split`` names."""
-    if not folder.is_dir():
-        raise BadBatch("not a folder", where=str(folder), do="Give the folder that holds the images.")
-    halves = [name for name in ("train", "test") if (folder / name).is_dir()]
-    if not halves or (folder / "images.csv").is_file():
-        return folder
-    if split in halves:
-        return folder / split
-    raise BadBatch(
-        "the folder holds a division into train and test",
-        where=str(folder),
-        found=f"{', '.join(halves)}; asked for split {split}",
-        do="Upload each half as a batch of its own, with --split train or --split test.",
-    )
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") or part in _LITTER for part in parts):
-            yield path
-
-
-def _manifest_of(folder: Path, images: list[Path]) -> bytes:
-    """images.csv of labelled folders: the folder's name is the label, as it is."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "patient_id"])
-    for path in images:
-        relative = path.relative_to(folder)
-        writer.writerow([relative.as_posix(), relative.parent.name, ""])
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    store.put(layout.batch_images_csv(batch_id), manifest, "text/csv")
+    return {
+        "images": len(images),
+        "images_csv_sha256": sha256(manifest),
+        "files_sha256": sha256("\n".join(digests).encode("utf-8", "surrogateescape")),
+    }
 
 
 def read_batch(store: ObjectStore, batch_id: str) -> tuple[Batch, str]:
@@ -170,30 +159,69 @@ def read_batch(store: ObjectStore, batch_id: str) -> tuple[Batch, str]:
         ) from None
 
 
-def list_batches(store: ObjectStore) -> list[BatchState]:
+def read_withdrawal(store: ObjectStore, batch_id: str) -> dict[str, Any] | None:
+    """The record of a withdrawal, or None."""
+    try:
+        document: dict[str, Any] = store.read_json(layout.withdrawal(batch_id))
+    except ObjectMissing:
+        return None
+    return document
+
+
+def list_batches(store: ObjectStore, stale_hours: float = 24.0) -> list[BatchState]:
     """Every batch of the bucket with its state, by id; unreadable ones count as incomplete."""
-    batch_ids = store.list_folders(layout.INCOMING)
+    batch_ids = sorted(store.list_folders(layout.INCOMING))
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(lambda batch_id: describe_batch(store, batch_id), sorted(batch_ids)))
+        states = list(pool.map(lambda batch_id: describe_batch(store, batch_id, stale_hours), batch_ids))
+    replaced = {
+        old: state.batch_id for state in states if state.state == "accepted" for old in state.replaces
+    }
+    return [
+        state.model_copy(
+            update={
+                "state": "replaced",
+                "accepted": 0,
+                "reasons": [f"replaced by {replaced[state.batch_id]}"],
+            }
+        )
+        if state.batch_id in replaced and state.state != "withdrawn"
+        else state
+        for state in states
+    ]
 
 
-def describe_batch(store: ObjectStore, batch_id: str) -> BatchState:
-    """The state of one batch, from its manifest and its verdict."""
+def describe_batch(store: ObjectStore, batch_id: str, stale_hours: float = 24.0) -> BatchState:
+    """The state of one batch by itself, from its manifest, its verdict and its withdrawal."""
     try:
         batch, digest = read_batch(store, batch_id)
     except ObjectMissing:
-        return BatchState(batch_id=batch_id, state="incomplete")
+        return _unfinished(store, batch_id, stale_hours)
     except (BadBatch, CorruptArtefact) as error:
         return BatchState(batch_id=batch_id, state="incomplete", reasons=[str(error)])
-    verdict = read_verdict(store, batch_id, digest)
-    return _state_of(batch, digest, verdict)
+    withdrawal = read_withdrawal(store, batch_id)
+    state = _state_of(batch, digest, read_verdict(store, batch_id, digest))
+    if withdrawal:
+        why = f"withdrawn by {withdrawal['by']} at {withdrawal['at']}: {withdrawal['reason']}"
+        return state.model_copy(update={"state": "withdrawn", "accepted": 0, "reasons": [why]})
+    return state
+
+
+def _unfinished(store: ObjectStore, batch_id: str, stale_hours: float) -> BatchState:
+    arrived = max(
+        (o.modified for o in store.list_objects(layout.incoming(batch_id)) if o.modified), default=None
+    )
+    hours = (datetime.now(UTC) - arrived).total_seconds() / 3600 if arrived else 0.0
+    if hours <= stale_hours:
+        return BatchState(batch_id=batch_id, state="incomplete")
+    why = f"the upload stopped {hours:.0f} h ago, limit {stale_hours:g} h: send the folder again"
+    return BatchState(batch_id=batch_id, state="stale", reasons=[why])
 
 
 def show_batch(store: ObjectStore, batch_id: str) -> dict[str, Any]:
     """One batch with every rejected file; ObjectMissing where there is nothing of that name."""
-    if next(iter(store.list_objects(layout.incoming(batch_id))), None) is None:
+    state = next((state for state in list_batches(store) if state.batch_id == batch_id), None)
+    if state is None:
         raise ObjectMissing("no such batch", where=layout.incoming(batch_id), do="See `pneumo batch list`.")
-    state = describe_batch(store, batch_id)
     verdict = read_verdict(store, batch_id, state.digest) if state.digest else None
     rejected = [rejection.model_dump() for rejection in verdict.rejected] if verdict else []
     return {**state.model_dump(), "rejected": rejected}
@@ -207,14 +235,22 @@ def _state_of(batch: Batch, digest: str, verdict: BatchVerdict | None) -> BatchS
         created_at=batch.created_at,
         split=batch.split,
         synthetic=batch.synthetic,
-        images=batch.images,
+        images=verdict.images if verdict else batch.images,
         accepted=verdict.accepted if verdict else 0,
         quarantined=verdict.quarantined if verdict else 0,
         reasons=verdict.reasons if verdict else [],
+        warnings=verdict.warnings if verdict else [],
+        replaces=batch.replaces,
     )
 
 
 def discover_batches(store: ObjectStore) -> list[str]:
     """The ids of the batches that are complete and have no verdict yet, oldest first."""
-    waiting = [state for state in list_batches(store) if state.state == "waiting"]
+    states = list_batches(store)
+    for state in states:
+        if state.state in ("incomplete", "stale"):
+            log.warning(
+                "batch %s is %s%s", state.batch_id, state.state, "".join(f": {r}" for r in state.reasons)
+            )
+    waiting = [state for state in states if state.state == "waiting"]
     return [state.batch_id for state in sorted(waiting, key=lambda s: (s.created_at, s.batch_id))]

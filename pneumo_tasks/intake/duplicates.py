@@ -8,29 +8,32 @@ Each function returns, for every row of ``films``, None or the other side in wor
 import pandas as pd
 
 
-def other_labels(films: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
-    """Pixels that carry another label here or in an accepted batch: all copies in ``films`` are named."""
-    here = films.assign(where=films["file"])[["pixel_sha256", "label", "where"]]
-    there = accepted.assign(where=_place(accepted))[["pixel_sha256", "label", "where"]]
-    known = pd.concat([here, there[there["pixel_sha256"].isin(films["pixel_sha256"])]])
-    torn = known.groupby("pixel_sha256")["label"].nunique()
-    copies = known[known["pixel_sha256"].isin(torn.index[torn > 1])]
-    by_pixels = dict(iter(copies.groupby("pixel_sha256")))
+def other_labels(films: pd.DataFrame, batch: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
+    """Pixels that carry another label elsewhere in ``batch`` (also in quarantine) or were accepted so.
 
-    def named(row: pd.Series) -> str | None:
-        group = by_pixels.get(row["pixel_sha256"])
-        if group is None:
+    Every copy in ``films`` is named; labels that differ in case alone are one label.
+    """
+    here = batch[batch["pixel_sha256"].notna()].assign(where=batch["file"])
+    there = accepted.assign(where=_place(accepted))
+    columns = ["pixel_sha256", "label", "where"]
+    known = pd.concat([here[columns], there.loc[there["pixel_sha256"].isin(here["pixel_sha256"]), columns]])
+    known = known[known["label"] != ""].assign(upper=known["label"].str.upper())
+    torn = known.groupby("pixel_sha256")["upper"].nunique()
+    copies = dict(iter(known[known["pixel_sha256"].isin(torn.index[torn > 1])].groupby("pixel_sha256")))
+
+    def named(pixels: str, label: str) -> str | None:
+        if pixels not in copies:
             return None
-        other = group[group["label"] != row["label"]].iloc[0]
-        return f"{row['label']}, but {other['label']} in {other['where']}"
+        other = copies[pixels][copies[pixels]["upper"] != label.upper()].iloc[0]
+        return f"{label}, but {other['label']} in {other['where']}"
 
-    return _series(films, [named(row) for _, row in films.iterrows()] if by_pixels else None)
+    return _series(films, [named(p, la) for p, la in zip(films["pixel_sha256"], films["label"], strict=True)])
 
 
 def duplicates(films: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
     """Films whose file or pixels were accepted before, or come earlier in the order of the file names."""
     place = _place(accepted)
-    found = pd.Series(None, index=films.index, dtype=object)
+    found = pd.Series([None] * len(films), index=films.index, dtype=object)
     for column in ("sha256", "pixel_sha256"):
         before = dict(zip(accepted[column], place, strict=True))
         found = found.where(found.notna(), films[column].map(before).astype(object))
@@ -48,7 +51,7 @@ def other_splits(films: pd.DataFrame, split: str, accepted: pd.DataFrame) -> pd.
     A batch of split ``auto`` never clashes: its patients go where they already are.
     """
     if split == "auto":
-        return _series(films, None)
+        return _series(films, [None] * len(films))
     elsewhere = accepted[~accepted["split"].isin([split, "auto"])]
     known = dict(
         zip(elsewhere["patient"], elsewhere["split"] + " (" + elsewhere["batch_id"] + ")", strict=True)
@@ -60,5 +63,5 @@ def _place(accepted: pd.DataFrame) -> pd.Series:
     return accepted["batch_id"] + "/" + accepted["file"]
 
 
-def _series(films: pd.DataFrame, values: list[str | None] | None) -> pd.Series:
-    return pd.Series(values if values is not None else [None] * len(films), index=films.index, dtype=object)
+def _series(films: pd.DataFrame, values: list[str | None]) -> pd.Series:
+    return pd.Series(values, index=films.index, dtype=object)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pneumo_tasks.settings import LABELS, Settings
 
-FORMATS = ("JPEG", "PNG")
+FORMATS = ("JPEG", "PNG", "DICOM")
 MODES = ("grey", "grey+alpha", "rgb", "rgb+alpha", "palette")
 
 Kind = Literal["empty", "set", "between"]
@@ -16,50 +16,97 @@ class Rule:
     """One expectation on one column of the facts; a null cell means the rule does not apply.
 
     ``kind`` is ``empty`` (the cell must be null), ``set`` (one of ``values``) or ``between``
-    (``low`` to ``high``, both included).
+    (``low`` to ``high``, both included). ``advice`` tells the sender what to do.
     """
 
     name: str
     column: str
     kind: Kind
     limit: str
+    advice: str
     values: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
 
 
+def row_rules(settings: Settings) -> list[Rule]:
+    """Every rule on a row, in order."""
+    return [*file_rules(settings), *film_rules(settings), *relation_rules(settings)]
+
+
+def file_rules(settings: Settings) -> list[Rule]:
+    """Rules on a file as a file: it is there, it is an image, it can be decoded."""
+    again = "Export the film again and check that it opens in a viewer."
+    smaller = "Export the film at its native size."
+    shortest, longest = settings.min_image_side, settings.max_image_side
+    return [
+        _empty("path-inside-batch", "path_fault", "a plain path below the batch", "Rename the file."),
+        Rule("file-present", "present", "set", "the file was sent", "Send the file too.", (True,)),
+        _empty("source-readable", "source_fault", "a plain, intact member of the archive", "Pack it again."),
+        _between("bytes", "bytes", "bytes", 1, settings.max_image_bytes, again),
+        Rule("format", "format", "set", ", ".join(FORMATS), "Send the film itself, not a page.", FORMATS),
+        _empty("format-matches-name", "suffix_fault", "the suffix names the content", "Rename the file."),
+        _between("pixels", "pixels", "pixels", 1, settings.max_image_pixels, smaller),
+        _between("shortest-side", "short_side", "pixels", shortest, None, "Send the film, not its preview."),
+        _between("longest-side", "long_side", "pixels", None, longest, smaller),
+        Rule("colour-model", "mode", "set", "grey, RGB or palette", "Export the film as grey.", MODES),
+        _empty("decodable", "decode_error", "every pixel can be decoded", again),
+    ]
+
+
 def film_rules(settings: Settings) -> list[Rule]:
-    """Rules on a file alone."""
-    side, longest = settings.min_image_side, settings.max_image_side
+    """Rules on what a film shows and what is known of it."""
     return [
-        Rule("path-inside-batch", "path_fault", "empty", "a plain path below the batch"),
-        Rule("file-present", "present", "set", "the file was uploaded", (True,)),
-        _between("bytes", "bytes", "bytes", 1, settings.max_image_bytes),
-        Rule("format", "format", "set", " or ".join(FORMATS), FORMATS),
-        Rule("format-matches-name", "suffix_fault", "empty", "the suffix names the content"),
-        _between("pixels", "pixels", "pixels", 1, settings.max_image_pixels),
-        _between("shortest-side", "short_side", "pixels", side, None),
-        _between("longest-side", "long_side", "pixels", None, longest),
-        Rule("colour-model", "mode", "set", "grey, RGB or palette", MODES),
-        Rule("decodable", "decode_error", "empty", "every pixel can be decoded"),
-        _between("not-blank", "grey_deviation", "grey levels", settings.min_grey_deviation, None),
-        Rule("label-known", "label", "set", " or ".join(LABELS), LABELS),
-        Rule("patient-known", "patient_fault", "empty", "a patient_id, or a file name that holds one"),
-    ]
+        _between(
+            "not-blank", "grey_deviation", "grey levels", settings.min_grey_deviation, None,
+            "The film is empty: check the exposure.",
+        ),
+        _between(
+            "greyscale", "colour", "grey levels of chroma", None, settings.max_colour,
+            "This is a photograph or a screenshot: export the film itself.",
+        ),
+        _between(
+            "not-clipped", "clipped_share", "of the pixels", None, settings.max_clipped_share,
+            "Most of the film is pure black or white: export it with its window.",
+        ),
+        _between(
+            "not-inverted", "chest_likeness", "correlation with a chest", settings.min_chest_likeness, None,
+            "Bones have to be bright: export the film without inversion.",
+        ),
+        _empty("frontal-view", "view_fault", "a frontal film (AP or PA)", "Leave lateral films out."),
+        Rule("label-known", "label", "set", " or ".join(LABELS), "Correct the label.", LABELS),
+        _empty(
+            "patient-known", "patient_fault", "a patient_id, or a file name that holds one",
+            "Fill the column patient_id of images.csv.",
+        ),
+    ]  # fmt: skip
 
 
-def relation_rules() -> list[Rule]:
-    """Rules on a file among others: of its batch and of the accepted batches."""
+def relation_rules(settings: Settings) -> list[Rule]:
+    """Rules on a film among others: of its batch and of the accepted batches."""
+    bits = f"at most {settings.near_duplicate_bits} of 256 hash bits apart"
     return [
-        Rule("one-label", "other_label", "empty", "the same pixels have one label"),
-        Rule("no-duplicate", "duplicate_of", "empty", "each film once"),
-        Rule("one-split", "other_split", "empty", "a patient is in one split"),
-    ]
+        _empty(
+            "one-label", "other_label", "the same pixels have one label",
+            "Let a radiologist decide, and send the film once, with that label.",
+        ),
+        _empty("no-duplicate", "duplicate_of", "each film once", "Nothing: the other copy is used."),
+        _empty("no-near-duplicate", "near_duplicate_of", f"no film {bits}", "Nothing, if it is one film."),
+        _empty(
+            "one-split", "other_split", "a patient is in one split",
+            "Send the films of this patient to the split where the patient is.",
+        ),
+    ]  # fmt: skip
 
 
-def _between(name: str, column: str, unit: str, low: float | None, high: float | None) -> Rule:
+def _empty(name: str, column: str, limit: str, advice: str) -> Rule:
+    return Rule(name, column, "empty", limit, advice)
+
+
+def _between(name: str, column: str, unit: str, low: float | None, high: float | None, advice: str) -> Rule:
     ends = [
         f"at least {low:g}" if low is not None else "",
         f"at most {high:.15g}" if high is not None else "",
     ]
-    return Rule(name, column, "between", f"{', '.join(filter(None, ends))} {unit}", low=low, high=high)
+    limit = f"{', '.join(filter(None, ends))} {unit}"
+    return Rule(name, column, "between", limit, advice, low=low, high=high)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import layout
 from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.intake.batch_rules import Check
 from pneumo_tasks.object_store import ObjectStore
 
 
@@ -36,6 +37,8 @@ class BatchVerdict(BaseModel):
     reasons: list[str]
     rejected: list[Rejection]
     validated_at: str
+    warnings: list[str] = []
+    checks: list[Check] = []
 
 
 def read_verdict(store: ObjectStore, batch_id: str, digest: str) -> BatchVerdict | None:

@@ -1,0 +1,159 @@
+"""Archives: the members of one .zip or .tar object, read by ranges, never unpacked to disk."""
+
+import io
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
+from pneumo_tasks.object_store import ObjectStore
+
+SUFFIXES = (".zip", ".tar")
+MAX_MEMBERS = 1_000_000
+_LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")
+_ZIP_LOCAL, _READ_AHEAD = 30, 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the bytes of one file are: a whole object, or a range of an archive.
+
+    ``size`` is what the archive claims, ``fault`` why the member must not be read.
+    """
+
+    file: str
+    key: str
+    offset: int | None = None
+    length: int = 0
+    size: int = 0
+    deflated: bool = False
+    crc: int | None = None
+    fault: str | None = None
+
+
+def list_members(store: ObjectStore, key: str) -> list[Source]:
+    """The files of an archive in its order; BadBatch where it cannot be listed."""
+    reader = cast("BinaryIO", io.BufferedReader(_ObjectFile(store, key), _READ_AHEAD))
+    try:
+        members = _zip_members(key, reader) if key.endswith(".zip") else _tar_members(key, reader)
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+    ) as error:
+        raise BadBatch(
+            "the archive cannot be read", where=key, found=str(error)[:200], do="Pack the folder again."
+        ) from None
+    if len(members) > MAX_MEMBERS:
+        raise BadBatch("the archive has too many members", where=key, found=f"limit {MAX_MEMBERS}")
+    seen: set[str] = set()
+    shown = []
+    for member in members:
+        if any((part.startswith(".") and part != "..") or part in _LITTER for part in member.file.split("/")):
+            continue
+        if member.file in seen:
+            member = Source(f"{member.file} (again)", key, fault="a name that the archive holds twice")
+        seen.add(member.file)
+        shown.append(member)
+    return shown
+
+
+def _zip_members(key: str, reader: BinaryIO) -> list[Source]:
+    members = []
+    with zipfile.ZipFile(reader) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            fault = None
+            if info.flag_bits & 1:
+                fault = "encrypted"
+            elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                fault = f"compression method {info.compress_type}"
+            elif (info.external_attr >> 16) & 0o170000 == 0o120000:
+                fault = "a link, not a file"
+            members.append(
+                Source(
+                    info.orig_filename, key, info.header_offset, info.compress_size, info.file_size,
+                    info.compress_type == zipfile.ZIP_DEFLATED, info.CRC, fault,
+                )
+            )  # fmt: skip
+    return members
+
+
+def _tar_members(key: str, reader: BinaryIO) -> list[Source]:
+    members = []
+    with tarfile.open(fileobj=reader, mode="r:") as archive:
+        for info in archive:
+            if info.isdir():
+                continue
+            fault = None if info.isreg() and not info.issparse() else "a link or device, not a file"
+            name = info.name.removeprefix("./")
+            members.append(Source(name, key, info.offset_data, info.size, info.size, fault=fault))
+    return members
+
+
+def read_source(store: ObjectStore, source: Source, max_bytes: int) -> bytes:
+    """The bytes of one file, at most ``max_bytes`` + 1 of them, whatever the archive claims.
+
+    ObjectMissing where the object is gone; BadData where the member is damaged.
+    """
+    if source.offset is None:
+        return store.read(source.key)
+    if source.length > max_bytes:
+        return store.read_range(source.key, source.offset, max_bytes + 1)
+    if source.crc is None:
+        return store.read_range(source.key, source.offset, source.length)
+    head = store.read_range(source.key, source.offset, _ZIP_LOCAL)
+    names = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+    start = source.offset + _ZIP_LOCAL + names
+    packed = store.read_range(source.key, start, source.length)
+    try:
+        data = zlib.decompressobj(-15).decompress(packed, max_bytes + 1) if source.deflated else packed
+    except zlib.error as error:
+        raise BadData("a damaged member of the archive", found=str(error)) from None
+    if len(data) <= max_bytes and (len(data) != source.size or zlib.crc32(data) != source.crc):
+        raise BadData("a damaged member of the archive", found="its checksum or size differs")
+    return data
+
+
+class _ObjectFile(io.RawIOBase):
+    """An object as a seekable file; each read is one ranged request."""
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self.store, self.key, self.at = store, key, 0
+        sizes = [listed.size for listed in store.list_objects(key) if listed.key == key]
+        if not sizes:
+            raise ObjectMissing("no such object", where=key)
+        self.size = sizes[0]
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+        if self.at < 0:
+            raise OSError("seek before the start of the archive")
+        return self.at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self.size - self.at)
+        if wanted <= 0:
+            return 0
+        data = self.store.read_range(self.key, self.at, wanted)
+        buffer[: len(data)] = data
+        self.at += len(data)
+        return len(data)
+
+
+def label_of(file: str) -> str:
+    """The label of a file in labelled folders: the name of the folder it is in."""
+    return PurePosixPath(file).parent.name

@@ -1,0 +1,135 @@
+"""Worker processes that inspect the files of a batch: each file is downloaded once and decoded once."""
+
+import io
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from PIL import Image
+
+from pneumo_tasks import layout
+from pneumo_tasks.errors import BadData, ObjectMissing
+from pneumo_tasks.imaging import Grey, Limits
+from pneumo_tasks.intake.archives import Source, read_source
+from pneumo_tasks.intake.inspection import Facts, inspect_bytes
+from pneumo_tasks.object_store import ObjectStore, sha256
+from pneumo_tasks.settings import Settings
+
+Progress = Callable[[int, int], None]
+Found = list[dict[str, Any]]
+
+_CHUNK = 32
+_IN_PROCESS = 32  # fewer files than this are not worth starting a process for
+_DOWNLOADS = 4
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is told: the settings, and where images that arrived inside others are released to."""
+
+    settings: Settings
+    batch_id: str
+    digest: str
+
+
+def inspect_files(
+    assignment: Assignment, store: ObjectStore, sources: Sequence[Source], on_progress: Progress | None = None
+) -> Found:
+    """The facts of ``sources`` in their order, as dictionaries (see ``inspection.Facts``).
+
+    Downloading runs ahead of decoding in each worker; memory holds a few files a worker, however
+    many there are. A file that kills its worker costs that worker, and is reported as such.
+    """
+    chunks = [list(sources[at : at + _CHUNK]) for at in range(0, len(sources), _CHUNK)]
+    found: dict[str, dict[str, Any]] = {}
+    for facts in _inspected(assignment, store, chunks):
+        found.update((str(fact["file"]), fact) for fact in facts)
+        if on_progress:
+            on_progress(len(found), len(sources))
+    return [found[source.file] for source in sources]
+
+
+def _inspected(
+    assignment: Assignment, store: ObjectStore, chunks: list[list[Source]], alone: bool = False
+) -> Iterator[Found]:
+    broken: list[list[Source]] = []
+    with _workers(sum(map(len, chunks)), alone) as pool:
+        near = store if isinstance(pool, ThreadPoolExecutor) else None
+        futures = {pool.submit(_inspect_chunk, assignment, near, chunk): chunk for chunk in chunks}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                broken.append(futures[future])
+    for source in (source for chunk in broken for source in chunk):
+        if alone:
+            yield [asdict(Facts(source.file, source.key, decode_error="the file kills its decoder"))]
+        else:
+            yield from _inspected(assignment, store, [[source]], alone=True)
+
+
+def _workers(files: int, alone: bool) -> Executor:
+    if files <= _IN_PROCESS and not alone:
+        return ThreadPoolExecutor(1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ProcessPoolExecutor(1 if alone else cores, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _inspect_chunk(assignment: Assignment, store: ObjectStore | None, chunk: list[Source]) -> Found:
+    store = store or _store_of_process(assignment.settings)
+    most = assignment.settings.max_image_bytes
+    facts: Found = []
+    with ThreadPoolExecutor(_DOWNLOADS) as downloads:
+        ahead = deque(downloads.submit(_fetch, store, source, most) for source in chunk[:_DOWNLOADS])
+        for at, source in enumerate(chunk, start=_DOWNLOADS):
+            data = ahead.popleft().result()
+            ahead.extend(downloads.submit(_fetch, store, source, most) for source in chunk[at : at + 1])
+            facts.append(asdict(_inspect(assignment, store, source, data)))
+    return facts
+
+
+def _fetch(store: ObjectStore, source: Source, most: int) -> bytes | Facts:
+    """The bytes, or the facts of a file that has none; of an oversized object only one byte too many."""
+    if source.fault:
+        return Facts(source.file, source.key, source_fault=source.fault)
+    try:
+        if source.offset is None and source.size > most:
+            return Facts(source.file, source.key, bytes=source.size)
+        return read_source(store, source, most)
+    except ObjectMissing:
+        return Facts(source.file, source.key, present=False)
+    except BadData as error:
+        return Facts(source.file, source.key, source_fault=str(error))
+
+
+def _inspect(assignment: Assignment, store: ObjectStore, source: Source, data: bytes | Facts) -> Facts:
+    if isinstance(data, Facts):
+        return data
+    settings = assignment.settings
+    secret = settings.pseudonym_key.get_secret_value().encode() if settings.pseudonym_key else None
+    inspected = inspect_bytes(source.file, source.key, data, Limits.of(settings), secret)
+    facts = inspected.facts
+    if facts.pixel_sha256 is None or (inspected.film is None and source.offset is None):
+        return facts
+    released = data if inspected.film is None else _as_png(inspected.film)
+    suffix = "jpeg" if facts.format == "JPEG" else "png"
+    key = layout.released_image(assignment.batch_id, assignment.digest, f"{sha256(released)}.{suffix}")
+    store.put(key, released, f"image/{suffix}")
+    return replace(facts, key=key, sha256=sha256(released), bytes=len(released))
+
+
+def _as_png(grey: Grey) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _store_of_process(settings: Settings) -> ObjectStore:
+    return ObjectStore.connect(settings)
