@@ -108,6 +108,16 @@ class ObjectStore:
     def read(self, key: str) -> bytes:
         return self.get(key).body
 
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """``length`` bytes of one object from ``start``; fewer, or none, at its end."""
+        if length <= 0:
+            return b""
+        with self._mapped(key):
+            answer = self.client.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes={start}-{start + length - 1}"
+            )
+            return answer["Body"].read()
+
     def read_json(self, key: str) -> Any:
         try:
             return json.loads(self.read(key))

@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     min_class_patients: int = Field(1, ge=0, description="Fewer patients of a label are a warning")
     max_class_ratio_change: float = Field(3.0, ge=1.0, description="Against the accepted data; a warning")
     max_drift_psi: float = Field(0.25, ge=0.0, description="Population stability per label; a warning")
+    max_drift_ks: Share = Field(0.3, description="Kolmogorov-Smirnov per label; a warning")
     max_drift_auc: Share = Field(0.8, description="Adversarial validation per label; a warning")
     stale_hours: float = Field(24.0, gt=0.0, description="An unfinished upload older than this is stale")
     data_docs: bool = Field(False, description="Also render GX Data Docs, which load assets from the web")

@@ -1,5 +1,10 @@
-"""``pneumo batch``: upload and follow batches of images."""
+"""``pneumo batch``: hand in batches of images, follow them, correct them, take them back."""
 
+import getpass
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -7,36 +12,27 @@ import typer
 
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
-from pneumo_tasks.intake.batches import Split
+from pneumo_tasks.intake.batches import Batch, Progress, Split
 
-app = typer.Typer(help="Upload and follow batches of images.", no_args_is_help=True)
+app = typer.Typer(help="Hand in batches of images, follow, correct and withdraw them.", no_args_is_help=True)
+
+Source = Annotated[Path, typer.Argument(exists=True, help="A folder, a .zip or a .tar: see docs/intake.md.")]
 
 
 @app.command()
 def upload(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Images, see docs/intake.md.")],
+    source: Source,
     batch_id: Annotated[str, typer.Option(help="A name that no other batch has.")],
     split: Annotated[Split, typer.Option(help="train, test, or auto: by patient.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Upload a folder of images as one batch; its manifest is written last."""
+    """Upload a folder or an archive of images as one batch; its manifest is written last."""
     from pneumo_tasks.intake.batches import upload_batch
 
     settings, store = open_bucket()
-    with typer.progressbar(
-        length=100, label=f"Uploading {batch_id}", file=typer.get_text_stream("stderr")
-    ) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.update(int(100 * done / max(total, 1)) - bar.pos)
-
-        batch = upload_batch(settings, store, folder, batch_id, split, on_progress=show)
-    if as_json:
-        print_json(batch.model_dump(mode="json"))
-    else:
-        typer.echo(
-            f"{batch.batch_id}: {batch.images} images, split {batch.split}. The next run validates them."
-        )
+    with _progress(f"Uploading {batch_id}") as show:
+        batch = upload_batch(settings, store, source, batch_id, split, on_progress=show)
+    _say_sent(batch, as_json)
 
 
 @app.command("list")
@@ -44,8 +40,8 @@ def list_(as_json: AsJson = False) -> None:
     """List all batches and what became of them."""
     from pneumo_tasks.intake.batches import list_batches
 
-    _, store = open_bucket()
-    rows = [state.model_dump(mode="json") for state in list_batches(store)]
+    settings, store = open_bucket()
+    rows = [state.model_dump(mode="json") for state in list_batches(store, settings.stale_hours)]
     if as_json:
         print_json(rows)
     else:
@@ -54,13 +50,92 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(batch_id: str, as_json: AsJson = False) -> None:
-    """Show one batch: its state, its counts, and every rejected file with the rule it broke."""
+    """Show one batch: its state, why, and every rejected file with the rule it broke."""
     from pneumo_tasks.intake.batches import show_batch
 
-    _, store = open_bucket()
-    state = show_batch(store, batch_id)
+    settings, store = open_bucket()
+    state = show_batch(store, batch_id, settings.stale_hours)
     if as_json:
         print_json(state)
         return
     print_table(["batch_id", "state", "images", "accepted", "quarantined"], [state])
+    for sentence in (*state["reasons"], *(f"warning: {warning}" for warning in state["warnings"])):
+        typer.echo(sentence)
     print_table(["file", "rule", "value", "limit"], state["rejected"])
+
+
+@app.command()
+def report(
+    batch_id: str,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the page.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Write the datasheet of a batch, the page for its sender; prints where it is."""
+    from pneumo_tasks.intake.withdrawals import read_datasheet
+
+    _, store = open_bucket()
+    path = output or Path(f"{batch_id}-datasheet.html")
+    path.write_bytes(read_datasheet(store, batch_id))
+    typer.echo(str(path))
+    if open_:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def withdraw(
+    batch_id: str,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it enters the ledger with your name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take a batch back: its images leave the next snapshot, its objects stay for the record."""
+    from pneumo_tasks.intake.withdrawals import withdraw_batch
+    from pneumo_tasks.promotion import ledger
+
+    _, store = open_bucket()
+    withdrawal = withdraw_batch(store, batch_id, getpass.getuser(), reason)
+    # A door may use both floors: the intake cannot know the ledger. Repeating the command mends a
+    # withdrawal whose entry is missing, since the ledger recognises the attempt.
+    entry = ledger.append(
+        store,
+        ledger.NewEntry(
+            kind="withdrawn",
+            version=None,
+            attempt=f"withdrawn-{batch_id}",
+            by=withdrawal.by,
+            reason=f"batch {batch_id} withdrawn: {withdrawal.reason}",
+        ),
+    )
+    if as_json:
+        print_json({**withdrawal.model_dump(mode="json"), "ledger_seq": entry.seq})
+    else:
+        typer.echo(f"{batch_id} is withdrawn (ledger entry {entry.seq}); the next snapshot is without it.")
+
+
+@app.command()
+def resubmit(source: Source, replaces: Annotated[str, typer.Option(help="The batch that this corrects.")],
+             as_json: AsJson = False) -> None:  # fmt: skip
+    """Send a corrected batch in place of another, which counts until the correction is accepted."""
+    from pneumo_tasks.intake.withdrawals import resubmit_batch
+
+    settings, store = open_bucket()
+    with _progress(f"Uploading the correction of {replaces}") as on_progress:
+        batch = resubmit_batch(settings, store, source, replaces, on_progress)
+    _say_sent(batch, as_json)
+
+
+def _say_sent(batch: Batch, as_json: bool) -> None:
+    if as_json:
+        print_json(batch.model_dump(mode="json"))
+        return
+    what = f"{batch.images} files" if batch.images else "an archive"
+    typer.echo(f"{batch.batch_id}: {what}, split {batch.split}. The next run validates it.")
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    with typer.progressbar(length=100, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.update(int(100 * done / max(total, 1)) - bar.pos)
+
+        yield show

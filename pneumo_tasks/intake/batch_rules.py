@@ -77,13 +77,13 @@ def _class_ratio(settings: Settings, good: pd.DataFrame, accepted: pd.DataFrame)
 
 
 def _drift_checks(settings: Settings, drift: Drift) -> Iterator[Check]:
-    psi = f"{drift.label}: PSI {drift.psi:.2f} ({drift.fact}), KS {drift.ks:.2f}"
-    yield _check(
-        "drift-facts", psi, f"PSI {settings.max_drift_psi:g}", drift.psi <= settings.max_drift_psi, "warning"
-    )
-    auc = f"{drift.label}: adversarial AUC {drift.auc:.2f}; random patients {drift.control:.2f}"
-    limit = settings.max_drift_auc
-    yield _check("drift-thumbnails", auc, f"AUC {limit:g}", drift.auc <= limit, "warning")
+    label, psi, ks, auc = drift.label, settings.max_drift_psi, settings.max_drift_ks, settings.max_drift_auc
+    stability = f"{label}: PSI {drift.psi:.2f} ({drift.psi_fact})"
+    yield _check("drift-psi", stability, f"at most {psi:g}", drift.psi <= psi, "warning")
+    distance = f"{label}: KS {drift.ks:.2f} ({drift.ks_fact})"
+    yield _check("drift-ks", distance, f"at most {ks:g}", drift.ks <= ks, "warning")
+    told = f"{label}: adversarial AUC {drift.auc:.2f}; random patients {drift.control:.2f}"
+    yield _check("drift-thumbnails", told, f"at most {auc:g}", drift.auc <= auc, "warning")
 
 
 def _check(

@@ -217,9 +217,10 @@ def _unfinished(store: ObjectStore, batch_id: str, stale_hours: float) -> BatchS
     return BatchState(batch_id=batch_id, state="stale", reasons=[why])
 
 
-def show_batch(store: ObjectStore, batch_id: str) -> dict[str, Any]:
+def show_batch(store: ObjectStore, batch_id: str, stale_hours: float = 24.0) -> dict[str, Any]:
     """One batch with every rejected file; ObjectMissing where there is nothing of that name."""
-    state = next((state for state in list_batches(store) if state.batch_id == batch_id), None)
+    states = list_batches(store, stale_hours)
+    state = next((state for state in states if state.batch_id == batch_id), None)
     if state is None:
         raise ObjectMissing("no such batch", where=layout.incoming(batch_id), do="See `pneumo batch list`.")
     verdict = read_verdict(store, batch_id, state.digest) if state.digest else None

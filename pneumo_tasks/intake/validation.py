@@ -13,7 +13,7 @@ from pneumo_tasks.intake.batch_rules import Check, check_batch
 from pneumo_tasks.intake.batches import Batch, read_batch
 from pneumo_tasks.intake.collection import collect_facts
 from pneumo_tasks.intake.datasheet import render_datasheet
-from pneumo_tasks.intake.drift import measure_drift
+from pneumo_tasks.intake.drift import Drift, measure_drift
 from pneumo_tasks.intake.duplicates import duplicates, other_labels, other_splits
 from pneumo_tasks.intake.expectations import Judgement, judge
 from pneumo_tasks.intake.inspectors import Assignment
@@ -66,7 +66,7 @@ def _judge_batch(settings: Settings, store: ObjectStore, batch: Batch, digest: s
     facts["rule"] = pd.Series(rejected.set_index("row")["rule"], dtype=object).reindex(facts.index)
 
     good = facts[facts["rule"].isna()]
-    drifts = [drift for label in LABELS if (drift := measure_drift(good, accepted, label))]
+    drifts = _drifts(good, accepted)
     checks = check_batch(settings, facts, accepted, drifts, unlisted)
     verdict = _verdict(batch, digest, rejected, len(good), checks)
 
@@ -79,6 +79,13 @@ def _judge_batch(settings: Settings, store: ObjectStore, batch: Batch, digest: s
     sheet = render_datasheet(settings, verdict, facts)
     _write(store, verdict, "datasheet.html", sheet.encode("utf-8", "replace"), "text/html")
     return verdict
+
+
+def _drifts(good: pd.DataFrame, accepted: pd.DataFrame) -> list[Drift]:
+    """Against what training may use: the films of the test set are no reference for anything."""
+    known = accepted[accepted["split"] != "test"]
+    pairs = [(good[good["label"] == label], known[known["label"] == label]) for label in LABELS]
+    return [drift for new, old in pairs if (drift := measure_drift(new, old))]
 
 
 def apply_rules(

@@ -24,7 +24,10 @@ class Withdrawal(BaseModel):
 
 
 def withdraw_batch(store: ObjectStore, batch_id: str, by: str, reason: str) -> Withdrawal:
-    """Take a complete batch out of every later snapshot; BadBatch where it was withdrawn before."""
+    """Take a complete batch out of every later snapshot; the first withdrawal of a batch stands.
+
+    Raises BadBatch without a reason, ObjectMissing where there is no complete batch of that id.
+    """
     if not reason.strip():
         raise BadBatch("a withdrawal needs a reason", where=batch_id, do="Say why, with --reason.")
     read_batch(store, batch_id)
@@ -32,7 +35,7 @@ def withdraw_batch(store: ObjectStore, batch_id: str, by: str, reason: str) -> W
     try:
         store.put_if_absent(layout.withdrawal(batch_id), canonical_json(withdrawal.model_dump(mode="json")))
     except ConditionFailed:
-        raise BadBatch("the batch was withdrawn before", where=batch_id) from None
+        return Withdrawal.model_validate(read_withdrawal(store, batch_id))
     return withdrawal
 
 

@@ -3,7 +3,8 @@
 Entry n holds the sha256 of entry n-1, so nothing can be changed, taken out or put in between
 unseen. Entries that move the champion (promoted, rolled-back, reset) also hold the ``seq`` of the
 pointer they replace: walking back from champion.json along ``replaces`` gives what was live, and
-an entry outside that walk is an attempt that lost the race for the pointer.
+an entry outside that walk is an attempt that lost the race for the pointer. ``withdrawn`` entries
+record that a batch of images was taken back; they move nothing.
 """
 
 import random
@@ -18,7 +19,7 @@ from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, StorageUnavail
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.promotion.approval import Approval
 
-Kind = Literal["promoted", "rejected", "rolled-back", "reset"]
+Kind = Literal["promoted", "rejected", "rolled-back", "reset", "withdrawn"]
 
 NOTHING = "0" * 64
 _ATTEMPTS = 100

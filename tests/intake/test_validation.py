@@ -6,27 +6,10 @@ import pytest
 
 from pneumo_tasks import layout
 from pneumo_tasks.intake.accepted import COLUMNS, accepted_images
-from pneumo_tasks.intake.batches import Split, describe_batch, discover_batches, upload_batch
+from pneumo_tasks.intake.batches import describe_batch, discover_batches, upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.intake.verdicts import BatchVerdict
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.settings import Settings
+from tests.intake.conftest import rules
 from tests.intake.films import film, good_files, jpeg, png, write
-
-
-@pytest.fixture
-def validated(settings: Settings, store: ObjectStore, tmp_path: Path):  # type: ignore[no-untyped-def]
-    def upload_and_validate(
-        files: dict[str, bytes], batch_id: str = "b1", split: Split = "train"
-    ) -> BatchVerdict:
-        upload_batch(settings, store, write(tmp_path / batch_id, files), batch_id, split)
-        return validate_batch(settings, store, batch_id)
-
-    return upload_and_validate
-
-
-def rules(verdict: BatchVerdict) -> dict[str, str]:
-    return {rejection.file: rejection.rule for rejection in verdict.rejected}
 
 
 def test_bad_files_are_quarantined_with_their_reason_and_the_rest_is_accepted(validated, store) -> None:
