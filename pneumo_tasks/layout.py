@@ -80,6 +80,11 @@ def dataset_decision(snapshot_id: str, run_id: str) -> str:
     return dataset(snapshot_id, f"decisions/{run_key(run_id)}")
 
 
+def extractor(extractor_id: str, name: str) -> str:
+    """What is known about all features of one extractor."""
+    return f"features/{identifier(extractor_id, 'extractor id')}/{name}"
+
+
 def features(extractor_id: str, shard_id: str, name: str = "") -> str:
     return f"features/{identifier(extractor_id, 'extractor id')}/{identifier(shard_id, 'shard id')}/{name}"
 

@@ -55,11 +55,21 @@ class Settings(BaseSettings):
         description="none, ratio, balanced or n:p",
     )
     seed: int = Field(7, ge=0, le=2**31 - 1)
+    augmentation: str | None = Field(
+        None, description="none, or a kind of drawn copies of training films; empty: what the recipe says"
+    )
+    variants: int | None = Field(
+        None, ge=0, le=16, description="Drawn copies a training film; empty: what the recipe says"
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto", description="Of the frozen layers; auto: the fastest that the worker computes in hardware"
+    )
     head_epochs: int | None = Field(None, ge=1, le=200, description="Empty: what the recipe says")
     fine_tune_epochs: int | None = Field(None, ge=1, le=100, description="Empty: what the recipe says")
     shard_images: int = Field(2048, ge=1, le=65536, description="Images in one shard of cached features")
     require_gpu: bool = Field(False, description="Refuse to train where no GPU is seen")
     cache_folder: Path | None = Field(None, description="For copies; empty: below the temporary folder")
+    cache_gigabytes: float = Field(20.0, gt=0.0, description="Limit of the copies of features on a disk")
     demo: bool = Field(False, description="Set by `make demo` alone: allows a random backbone, loudly")
 
     # when to promote
@@ -192,6 +202,8 @@ RUN_PARAMS = (
     "recipe",
     "backbone_weights",
     "class_weights",
+    "augmentation",
+    "variants",
     "seed",
     "head_epochs",
     "fine_tune_epochs",

@@ -1,4 +1,4 @@
-"""Shards: slices of a batch whose features are computed and kept together."""
+"""Shards: parts of a batch whose features are computed and kept together."""
 
 import hashlib
 
@@ -8,18 +8,27 @@ import pandas as pd
 def assign_shards(training: pd.DataFrame, shard_images: int) -> pd.Series:
     """Name the shard of every row, at most ``shard_images`` rows a shard.
 
-    A shard never spans two batches and its name is a digest of its images, so a new batch adds
-    shards and leaves the others, and their cached features, as they are.
+    A shard holds the images of one batch whose sha256 starts with the same bits, as many bits as
+    keep it small enough. A new batch adds shards; withdrawing an image leaves every other shard's
+    name and images as they are (two small neighbours may become one).
     """
     shard = pd.Series("", index=training.index, dtype=object)
-    for _, batch in training.groupby("batch_id"):
-        rows = batch.sort_values("sha256")
-        for start in range(0, len(rows), shard_images):
-            part = rows.iloc[start : start + shard_images]
-            shard.loc[part.index] = shard_id(list(part["sha256"]))
+    for batch_id, rows in training.groupby("batch_id"):
+        bits = rows["sha256"].map(lambda digest: f"{int(digest, 16):0{4 * len(digest)}b}")
+        _name(str(batch_id), "", bits, shard_images, shard)
     return shard
 
 
-def shard_id(image_digests: list[str]) -> str:
-    """The first 16 hex digits of the sha256 over the sorted image digests."""
-    return hashlib.sha256("\n".join(sorted(image_digests)).encode()).hexdigest()[:16]
+def _name(batch_id: str, prefix: str, bits: "pd.Series[str]", shard_images: int, shard: pd.Series) -> None:
+    if len(bits) <= shard_images or len(prefix) >= len(bits.iloc[0]):
+        shard.loc[bits.index] = shard_id(batch_id, prefix)
+        return
+    ones = bits.str[len(prefix)] == "1"
+    for bit, part in (("0", bits[~ones]), ("1", bits[ones])):
+        if not part.empty:
+            _name(batch_id, prefix + bit, part, shard_images, shard)
+
+
+def shard_id(batch_id: str, prefix: str) -> str:
+    """16 hex digits for the images of a batch whose sha256 starts with the bits ``prefix``."""
+    return hashlib.sha256(f"{batch_id}\0{prefix}".encode()).hexdigest()[:16]

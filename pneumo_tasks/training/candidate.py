@@ -22,6 +22,8 @@ class Candidate(BaseModel):
     """runs/<run>/candidate.json, written last: its presence means that candidate.keras is whole.
 
     ``sha256`` is of the .keras file, ``weights_sha256`` of the numbers in it, whatever the file.
+    ``frame`` names its views and their digests. ``precision`` is that of the cached features, and
+    ``parity`` the greatest difference between the probabilities from them and from the file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,10 +36,15 @@ class Candidate(BaseModel):
     run_id: str
     backbone: BackboneFacts
     image_size: int
+    frame: dict[str, str] = {}
+    augmentation: str = "none"
+    variants: int = 0
     class_weights: dict[str, float]
     seed: int
     epochs: dict[str, int]
     trainable_parameters: dict[str, int]
+    precision: str = "float32"
+    parity: float | None = None
     hardware: dict[str, Any]
     packages: dict[str, str]
     synthetic: bool

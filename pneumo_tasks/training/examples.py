@@ -1,5 +1,6 @@
 """Examples: cached features with labels and weights, streamed from memory-mapped files."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,70 +9,78 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumo_tasks.errors import BadData, ObjectMissing
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.settings import LABELS, Settings
-from pneumo_tasks.training.extractors import Extractor, open_array, read_index
+from pneumo_tasks.errors import BadData
+from pneumo_tasks.settings import LABELS
+from pneumo_tasks.training.mapped_arrays import Indices, MappedArray
 
-Indices = NDArray[np.int64]
+RELEASE_EVERY = 64  # batches after which the pages that were read are given back
 
 
 @dataclass(frozen=True)
 class Examples:
     """Rows of one split: ``labels`` 0 or 1, ``weights`` of the loss, features read when asked for.
 
-    ``place[i]`` is (array, row) of example i. Only what ``features`` returns is in memory.
+    ``arrays[c]`` are the files of cut c and ``place[c, i]`` is (file, row) of example i there. Only
+    what ``features`` returns is in memory. ``image`` is the sha256 of each example's film,
+    ``variant`` the number of its drawn copy, 0 for the film itself.
     """
 
-    arrays: list[NDArray[np.float32]]
+    arrays: tuple[tuple[MappedArray, ...], ...]
     place: Indices
     labels: NDArray[np.float32]
     weights: NDArray[np.float32]
+    image: NDArray[np.object_]
+    variant: Indices
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def features(self, chosen: Indices) -> NDArray[np.float32]:
-        """The features of the chosen examples, float32, in the order of ``chosen``."""
-        answer = np.empty((len(chosen), *self.arrays[0].shape[1:]), np.float32)
-        place = self.place[chosen]
-        for number in np.unique(place[:, 0]):
-            mine = np.flatnonzero(place[:, 0] == number)
-            answer[mine] = self.arrays[number][place[mine, 1]]
-        return answer
+    def features(self, chosen: Indices) -> tuple[NDArray[np.float32], ...]:
+        """The features of the chosen examples at each cut, float32, in the order of ``chosen``."""
+        return tuple(
+            _gather(files, place[chosen]) for files, place in zip(self.arrays, self.place, strict=True)
+        )
+
+    def subset(self, chosen: Indices) -> "Examples":
+        """Some of the examples, in the order of ``chosen``; the files are shared."""
+        return dataclasses.replace(
+            self,
+            place=self.place[:, chosen],
+            labels=self.labels[chosen],
+            weights=self.weights[chosen],
+            image=self.image[chosen],
+            variant=self.variant[chosen],
+        )
+
+    def release(self) -> None:
+        """Give the memory of the pages that were read back to the system."""
+        for files in self.arrays:
+            for file in files:
+                file.release()
 
 
-def read_examples(
-    settings: Settings,
-    store: ObjectStore,
+def examples_of(
     rows: pd.DataFrame,
-    extractor: Extractor,
+    arrays: tuple[tuple[MappedArray, ...], ...],
+    place: Indices,
     class_weights: dict[str, float],
 ) -> Examples:
-    """Open the features of ``rows`` (of a snapshot), in their order.
+    """Examples of ``rows`` (label, sha256, variant), whose features lie at ``place`` in ``arrays``.
 
-    Raises ObjectMissing where a shard was not extracted or lacks an image, BadData on no rows.
+    BadData where there are none.
     """
     if rows.empty:
         raise BadData("no rows to train or validate on", do="Upload more patients.")
-    arrays, row_of, number_of = [], {}, {}
-    for number, shard_id in enumerate(sorted(set(rows["shard"]))):
-        index = read_index(store, extractor, shard_id)
-        arrays.append(open_array(settings, store, extractor, shard_id, index))
-        number_of[shard_id] = number
-        row_of.update({(shard_id, image): row for row, image in enumerate(index.images)})
-    try:
-        place = [
-            (number_of[shard], row_of[shard, image])
-            for shard, image in zip(rows["shard"], rows["sha256"], strict=True)
-        ]
-    except KeyError as error:
-        raise ObjectMissing(
-            "an image without features", where=str(error), do="Clear extract_features and run it again."
-        ) from None
     labels = (rows["label"] == LABELS[1]).to_numpy().astype(np.float32)
     weights = np.where(labels == 1, class_weights[LABELS[1]], class_weights[LABELS[0]])
-    return Examples(arrays, np.array(place, np.int64), labels, weights.astype(np.float32))
+    return Examples(
+        arrays,
+        place,
+        labels,
+        weights.astype(np.float32),
+        rows["sha256"].to_numpy(object),
+        rows["variant"].to_numpy(np.int64),
+    )
 
 
 def shuffled(examples: Examples, seed: int, epoch: int) -> Indices:
@@ -84,20 +93,36 @@ def stream(examples: Examples, order: Indices, batch: int) -> Any:
     import tensorflow as tf
 
     def batches() -> Iterator[tuple[Any, Any, Any]]:
-        for start in range(0, len(order), batch):
+        for number, start in enumerate(range(0, len(order), batch)):
             chosen = order[start : start + batch]
-            yield examples.features(chosen), examples.labels[chosen, None], examples.weights[chosen, None]
+            features = examples.features(chosen)
+            given = features if len(features) > 1 else features[0]
+            yield given, examples.labels[chosen, None], examples.weights[chosen, None]
+            if number % RELEASE_EVERY == RELEASE_EVERY - 1:
+                examples.release()
 
     one = tf.TensorSpec((None, 1), tf.float32)
-    signature = (tf.TensorSpec((None, *examples.arrays[0].shape[1:]), tf.float32), one, one)
+    shapes = [tf.TensorSpec((None, *files[0].shape[1:]), tf.float32) for files in examples.arrays]
+    signature = (tuple(shapes) if len(shapes) > 1 else shapes[0], one, one)
     data = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return data.apply(tf.data.experimental.assert_cardinality(-(-len(order) // batch))).prefetch(2)
 
 
 def score(model: Any, examples: Examples, batch: int = 128) -> NDArray[np.float32]:
     """The probability of every example, in order; inference mode, bounded memory."""
-    parts = [
-        model.predict_on_batch(examples.features(np.arange(start, min(start + batch, len(examples)))))
-        for start in range(0, len(examples), batch)
-    ]
+    parts = []
+    for number, start in enumerate(range(0, len(examples), batch)):
+        features = examples.features(np.arange(start, min(start + batch, len(examples))))
+        parts.append(model.predict_on_batch(list(features) if len(features) > 1 else features[0]))
+        if number % RELEASE_EVERY == RELEASE_EVERY - 1:
+            examples.release()
+    examples.release()
     return np.concatenate(parts).reshape(-1).astype(np.float32)
+
+
+def _gather(files: tuple[MappedArray, ...], place: Indices) -> NDArray[np.float32]:
+    answer = np.empty((len(place), *files[0].shape[1:]), np.float32)
+    for number in np.unique(place[:, 0]):
+        mine = np.flatnonzero(place[:, 0] == number)
+        answer[mine] = files[number].read(place[mine, 1])
+    return answer

@@ -1,101 +1,75 @@
-"""Extractors: what identifies a cached feature, and where its copies are."""
+"""Extractors: everything that a cached feature depends on, besides the image."""
 
 import hashlib
-import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from pneumo_tasks import layout
-from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.object_store import ObjectStore, canonical_json, check_digest, sha256_of_file
-from pneumo_tasks.settings import Settings
+from pneumo_tasks.object_store import canonical_json
 from pneumo_tasks.training.backbones import BackboneWeights
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.frames import View
+from pneumo_tasks.training.recipes import FRAME, Recipe
 
-log = logging.getLogger(__name__)
+ORIGINAL = ("none", 0)
 
-ARRAY = "features.npy"
-INDEX = "index.json"
+_ALWAYS_FLOAT32 = (FRAME, "pooled", "block3_gap", "block4_gap", "block5_gap")
 
 
 @dataclass(frozen=True)
-class Extractor:
-    """Everything that the features of an image depend on, besides the image."""
+class Pass:
+    """One way through the frozen network: what all its outputs share.
+
+    ``variant`` 0 is the film itself (augmentation 'none'). ``precision`` is the Keras dtype policy
+    that the backbone computed in.
+    """
 
     backbone: str
     weights_sha256: str
     image_size: int
+    frame: str
+    frame_sha256: str
     preprocessing: str
+    precision: str
+    augmentation: str
+    variant: int
+
+    def output(self, cut: str) -> "Extractor":
+        return Extractor(self, cut)
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """One cached output of a pass; its ``id`` is a digest of all that its values depend on."""
+
+    source: Pass
     cut: str
-    dtype: str
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        return {**asdict(self.source), "cut": self.cut}
 
     @property
     def id(self) -> str:
-        return f"{self.cut}-{hashlib.sha256(canonical_json(asdict(self))).hexdigest()[:16]}"
+        return f"{self.cut}-{hashlib.sha256(canonical_json(self.facts)).hexdigest()[:16]}"
+
+    @property
+    def dtype(self) -> str:
+        """How values lie on disk: as computed. bfloat16 has no name in npy files; float16 holds its
+        eight significant bits, and a value beyond its range is refused when it is written."""
+        if self.cut in _ALWAYS_FLOAT32 or self.source.precision == "float32":
+            return "float32"
+        return "float16"
 
 
-class ShardIndex(BaseModel):
-    """What lies in one shard of features: row i of the array belongs to ``images[i]`` (a sha256)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    extractor: dict[str, str | int]
-    images: list[str]
-    sha256: str
-    bytes: int
-    shape: list[int]
-    dtype: str
-
-
-def extractor_of(recipe: Recipe, weights: BackboneWeights, cut: str, dtype: str = "float32") -> Extractor:
-    return Extractor(
-        weights.name, weights.sha256, recipe.image_size, "squash, grey to 3 channels", cut, dtype
+def pass_of(recipe: Recipe, weights: BackboneWeights, view: View, precision: str, variant: int = 0) -> Pass:
+    """The pass for one view and variant of the recipe; the films themselves are shared by all recipes."""
+    kind, number = (recipe.augmentation, variant) if variant else ORIGINAL
+    return Pass(
+        backbone=weights.name,
+        weights_sha256=weights.sha256,
+        image_size=recipe.image_size,
+        frame=view.name,
+        frame_sha256=view.sha256,
+        preprocessing="grey to 3 channels, keras.applications",
+        precision=precision,
+        augmentation=kind,
+        variant=number,
     )
-
-
-def read_index(store: ObjectStore, extractor: Extractor, shard_id: str) -> ShardIndex:
-    """What the bucket says about a shard; ObjectMissing, or CorruptArtefact if it makes no sense."""
-    key = layout.features(extractor.id, shard_id, INDEX)
-    try:
-        return ShardIndex.model_validate(store.read_json(key))
-    except ValidationError as error:
-        raise CorruptArtefact("not the index of a shard", where=key, found=str(error)[:200]) from None
-
-
-def open_array(
-    settings: Settings, store: ObjectStore, extractor: Extractor, shard_id: str, index: ShardIndex
-) -> NDArray[np.float32]:
-    """The features of a shard, memory-mapped from a local copy whose digest was checked.
-
-    Raises CorruptArtefact where the bucket's bytes are not those that were written.
-    """
-    path = local_copy(settings, index.sha256)
-    if not _is_whole(path, index):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        store.download(layout.features(extractor.id, shard_id, ARRAY), path, index.sha256)
-    array: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if list(array.shape) != index.shape or len(array) != len(index.images) or str(array.dtype) != index.dtype:
-        raise CorruptArtefact(
-            "an array of another shape", where=shard_id, found=f"{array.shape}, expected {index.shape}"
-        )
-    return array
-
-
-def local_copy(settings: Settings, digest: str) -> Path:
-    return settings.cache_root / "features" / f"{digest}.npy"
-
-
-def _is_whole(path: Path, index: ShardIndex) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        check_digest(sha256_of_file(path), index.sha256, str(path))
-    except CorruptArtefact as error:
-        log.warning("%s; fetched again", error)
-        path.unlink(missing_ok=True)
-        return False
-    return True

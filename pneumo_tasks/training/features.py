@@ -3,42 +3,57 @@
 import logging
 import time
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.snapshots import training_rows
-from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing
-from pneumo_tasks.imaging import Limits, decode_grey
-from pneumo_tasks.object_store import ObjectStore, check_digest, sha256, sha256_of_file
+from pneumo_tasks.errors import BadConfiguration, ObjectMissing
+from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.artefact import BATCH, run_on_images
+from pneumo_tasks.training.augmentation import rows_with_variants
 from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
-from pneumo_tasks.training.extractors import (
-    ARRAY,
-    INDEX,
-    Extractor,
-    ShardIndex,
-    extractor_of,
-    local_copy,
-    open_array,
-    read_index,
-)
-from pneumo_tasks.training.hardware import prepare_hardware
-from pneumo_tasks.training.network import INPUT, build_network
-from pneumo_tasks.training.recipes import FRAME, Recipe, find_recipe
+from pneumo_tasks.training.extraction import FrozenPass, derivable, measure_precision
+from pneumo_tasks.training.extractors import Pass, pass_of
+from pneumo_tasks.training.feature_shards import Shard, find_shard, write_shard
+from pneumo_tasks.training.frames import View, resolve_views
+from pneumo_tasks.training.hardware import chosen_precision, prepare_hardware
+from pneumo_tasks.training.local_cache import LocalCache
+from pneumo_tasks.training.recipes import Recipe, chosen_recipe
 
 log = logging.getLogger(__name__)
 
-READERS = 8  # threads that fetch and decode images while the cores compute
 PROGRESS_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pass over one shard: ``rows`` to have, the ``cuts`` that lack some of them, and what is there."""
+
+    view: View
+    source: Pass
+    rows: pd.DataFrame
+    cuts: tuple[str, ...]
+    there: dict[str, Shard]
+
+    @property
+    def images(self) -> list[str]:
+        return list(self.rows["sha256"])
+
+    @property
+    def start(self) -> Shard | None:
+        """Cached block4 output that all missing cuts can be derived from, or None: from the films."""
+        shard = self.there.get("block4_pool")
+        usable = shard is not None and "block4_pool" not in self.cuts and derivable(self.cuts)
+        return shard if usable else None
+
+    def unknown(self) -> pd.DataFrame:
+        """The rows that at least one missing cut has nothing about."""
+        known = [set(self.there[cut].row_of) if cut in self.there else set() for cut in self.cuts]
+        return self.rows[~self.rows["sha256"].isin(set.intersection(*known))]
 
 
 def extract_features(
@@ -49,143 +64,137 @@ def extract_features(
     Features that are there with the right digest are not computed again; what is missing, short
     or damaged is. Raises BadData where an image of the snapshot no longer is what it was.
     """
-    recipe = find_recipe(settings.recipe)
-    weights = resolve_weights(settings, store, recipe.backbone)
-    rows = training_rows(store, snapshot_id)
-    rows = rows[rows["shard"] == shard_id].reset_index(drop=True)
-    if rows.empty:
-        raise ObjectMissing("no such shard in the snapshot", where=f"{snapshot_id}/{shard_id}")
-    extractors = [extractor_of(recipe, weights, cut) for cut in recipe.cuts]
-    missing = [e for e in extractors if not is_whole(settings, store, e, shard_id, list(rows["sha256"]))]
     started = time.monotonic()
+    recipe = chosen_recipe(settings)
+    weights = resolve_weights(settings, store, recipe.backbone)
+    cache = LocalCache(settings)
+    jobs = _jobs(settings, store, cache, recipe, weights, snapshot_id, shard_id)
+    missing = [job for job in jobs if job.cuts]
     if missing:
-        _compute(settings, store, recipe, weights, rows, shard_id, missing)
+        prepare_hardware(settings)
+    for job in missing:
+        _run(settings, store, cache, recipe, weights, job, shard_id)
     seconds = time.monotonic() - started
-    log.info("shard %s: %d images, %d of %d arrays computed, %.0f s", shard_id, len(rows), len(missing),
-             len(extractors), seconds)  # fmt: skip
+    computed = sum(len(job.unknown()) for job in missing)
+    log.info("shard %s: %d images, %d computed, %.0f s", shard_id, len(jobs[0].rows), computed, seconds)
     return {
         "shard": shard_id,
-        "images": len(rows),
-        "computed": len(rows) if missing else 0,
-        "cuts": [extractor.cut for extractor in missing],
+        "images": len(jobs[0].rows),
+        "computed": computed,
+        "cuts": sorted({cut for job in missing for cut in job.cuts}),
+        "precision": jobs[0].source.precision,
         "seconds": round(seconds, 3),
-        "images_per_second": round(len(rows) / seconds, 2) if missing else None,
+        "images_per_second": round(computed / seconds, 2) if computed else None,
     }
 
 
-def is_whole(
-    settings: Settings, store: ObjectStore, extractor: Extractor, shard_id: str, images: list[str]
-) -> bool:
-    """Whether the bucket holds this shard for all ``images``, every byte as it was written."""
-    try:
-        index = read_index(store, extractor, shard_id)
-        open_array(settings, store, extractor, shard_id, index)
-        stored = {
-            entry.key: entry.size for entry in store.list_objects(layout.features(extractor.id, shard_id))
-        }
-    except ObjectMissing:
-        return False
-    except (CorruptArtefact, ValueError) as error:
-        log.warning("features of shard %s, %s, are computed again: %s", shard_id, extractor.cut, error)
-        return False
-    there = stored.get(layout.features(extractor.id, shard_id, ARRAY)) == index.bytes
-    return there and set(images) <= set(index.images)
-
-
-def _compute(
+def _jobs(
     settings: Settings,
     store: ObjectStore,
+    cache: LocalCache,
     recipe: Recipe,
     weights: BackboneWeights,
-    rows: pd.DataFrame,
+    snapshot_id: str,
     shard_id: str,
-    extractors: list[Extractor],
+) -> list[Job]:
+    """One job for each view and variant: the films first, then their drawn copies."""
+    training = training_rows(store, snapshot_id)
+    rows = training[training["shard"] == shard_id]
+    if rows.empty:
+        raise ObjectMissing("no such shard in the snapshot", where=f"{snapshot_id}/{shard_id}")
+    varied = rows[rows_with_variants(training, recipe.augmentation).loc[rows.index]]
+    precision, jobs = chosen_precision(settings), []
+    for view in resolve_views(settings, store, recipe, snapshot_id):
+        for variant in range(recipe.variants + 1):
+            source = pass_of(recipe, weights, view, precision, variant)
+            wanted, cuts = (varied, recipe.needed_cuts) if variant else (rows, recipe.cuts)
+            if not wanted.empty:
+                jobs.append(_job(store, cache, view, source, wanted, cuts, shard_id))
+    return jobs
+
+
+def _job(
+    store: ObjectStore,
+    cache: LocalCache,
+    view: View,
+    source: Pass,
+    rows: pd.DataFrame,
+    cuts: tuple[str, ...],
+    shard_id: str,
+) -> Job:
+    found = {cut: find_shard(store, cache, source.output(cut), shard_id) for cut in cuts}
+    there = {cut: shard for cut, shard in found.items() if shard is not None}
+    images = set(rows["sha256"])
+    missing = tuple(cut for cut in cuts if cut not in there or not images <= set(there[cut].row_of))
+    return Job(view, source, rows.reset_index(drop=True), missing, there)
+
+
+def _run(
+    settings: Settings,
+    store: ObjectStore,
+    cache: LocalCache,
+    recipe: Recipe,
+    weights: BackboneWeights,
+    job: Job,
+    shard_id: str,
 ) -> None:
-    prepare_hardware(settings)
-    network = build_network(recipe, weights, settings.seed)
-    frame = network.part(INPUT, FRAME)
-    body = network.part(FRAME, *[extractor.cut for extractor in extractors])
-    folder = local_copy(settings, "x").parent
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths = [folder / f"{uuid.uuid4().hex}.part" for _ in extractors]
+    measure_precision(settings, store, recipe, weights, job.view, job.source, job.cuts, job.rows)
+    frozen = FrozenPass.build(recipe, weights, job.view, job.source, job.cuts, job.start is not None)
+    parts = {cut: cache.folder / f"{uuid.uuid4().hex}.part" for cut in job.cuts}
     try:
-        arrays = [_empty(path, len(rows), network, e.cut) for path, e in zip(paths, extractors, strict=True)]
-        done, started = 0, time.monotonic()
-        told = started
-        for images in _read_images(settings, store, rows):
-            answers = body.predict_on_batch(run_on_images(frame, images))
-            for array, answer in zip(arrays, [answers] if len(arrays) == 1 else answers, strict=True):
-                array[done : done + len(images)] = answer
-            done += len(images)
-            if time.monotonic() - told > PROGRESS_SECONDS or done == len(rows):
-                told = time.monotonic()
-                rate = done / (told - started)
-                log.info("features: %d of %d images, %.1f images/s, ETA %.0f s", done, len(rows), rate,
-                         (len(rows) - done) / rate)  # fmt: skip
-        for path, array, extractor in zip(paths, arrays, extractors, strict=True):
-            array.flush()
-            _store(settings, store, path, array, extractor, shard_id, list(rows["sha256"]))
+        arrays = {
+            cut: np.lib.format.open_memmap(
+                path, "w+", job.source.output(cut).dtype, (len(job.rows), *frozen.shape(cut))
+            )
+            for cut, path in parts.items()
+        }
+        _fill(settings, store, frozen, job, arrays)
+        for cut, path in parts.items():
+            arrays.pop(cut).flush()
+            write_shard(store, cache, job.source.output(cut), shard_id, path, job.images)
     finally:
-        for path in paths:
+        for path in parts.values():
             path.unlink(missing_ok=True)
 
 
-def _empty(path: Path, count: int, network: Any, cut: str) -> "np.memmap[Any, Any]":
-    shape = (count, *network.whole.get_layer(cut).output.shape[1:])
-    return np.lib.format.open_memmap(path, "w+", np.float32, shape)
-
-
-def _store(
+def _fill(
     settings: Settings,
     store: ObjectStore,
-    path: Path,
-    array: NDArray[np.float32],
-    extractor: Extractor,
-    shard_id: str,
-    images: list[str],
+    frozen: FrozenPass,
+    job: Job,
+    arrays: "dict[str, np.memmap[Any, Any]]",
 ) -> None:
-    """Upload the array, keep it as the local copy, and write the index last: its presence means whole."""
-    digest = store.upload(layout.features(extractor.id, shard_id, ARRAY), path)
-    index = ShardIndex(
-        extractor=asdict(extractor),
-        images=images,
-        sha256=digest,
-        bytes=path.stat().st_size,
-        shape=list(array.shape),
-        dtype=str(array.dtype),
+    """Copy what an earlier shard knew of these images; compute the rest."""
+    row_of = {image: row for row, image in enumerate(job.images)}
+    for cut in job.cuts:
+        known = [image for image in job.images if cut in job.there and image in job.there[cut].row_of]
+        if known:
+            arrays[cut][[row_of[image] for image in known]] = job.there[cut].read(known)
+    unknown = job.unknown()
+    done, started = 0, time.monotonic()
+    told = started
+    answers = (
+        frozen.from_films(settings, store, unknown)
+        if job.start is None
+        else frozen.from_features(job.start, list(unknown["sha256"]))
     )
-    check_digest(sha256_of_file(path), digest, str(path))
-    path.replace(local_copy(settings, digest))
-    store.put_json(layout.features(extractor.id, shard_id, INDEX), index.model_dump(mode="json"))
+    for images, outputs in answers:
+        places = [row_of[image] for image in images]
+        for cut, output in outputs.items():
+            arrays[cut][places] = _fitting(output, arrays[cut].dtype, cut)
+        done += len(images)
+        if time.monotonic() - told > PROGRESS_SECONDS or done == len(unknown):
+            told = time.monotonic()
+            rate = done / (told - started)
+            log.info("features: %d of %d images, %.1f images/s, ETA %.0f s", done, len(unknown), rate,
+                     (len(unknown) - done) / rate)  # fmt: skip
 
 
-def read_image(settings: Settings, store: ObjectStore, key: str, digest: str) -> NDArray[np.uint8]:
-    """Fetch and decode one image of a snapshot; BadData where its bytes changed since."""
-    body = store.read(key)
-    if sha256(body) != digest:
-        raise BadData(
-            "an image changed after it was accepted",
-            where=key,
-            found=f"sha256 {sha256(body)}, accepted as {digest}",
-            do="Batches are immutable: restore the object, or withdraw the image.",
+def _fitting(output: NDArray[Any], dtype: Any, cut: str) -> NDArray[Any]:
+    """``output`` as it lies on disk; BadConfiguration where a value exceeds what float16 can hold."""
+    stored = output.astype(dtype)
+    if not np.isfinite(stored).all():
+        raise BadConfiguration(
+            f"features of {cut} do not fit {dtype}", do="Set PNEUMO_PRECISION=float32 and run again."
         )
-    return decode_grey(body, Limits.of(settings))
-
-
-def _read_images(
-    settings: Settings, store: ObjectStore, rows: pd.DataFrame
-) -> Iterator[list[NDArray[np.uint8]]]:
-    """Decoded images in row order, a batch at a time; the next batch is fetched meanwhile."""
-    wanted = list(zip(rows["key"], rows["sha256"], strict=True))
-    with ThreadPoolExecutor(READERS) as readers:
-
-        def submit(start: int) -> Any:
-            return [
-                readers.submit(read_image, settings, store, *pair) for pair in wanted[start : start + BATCH]
-            ]
-
-        pending = submit(0)
-        for start in range(0, len(wanted), BATCH):
-            following = submit(start + BATCH)
-            yield [future.result() for future in pending]
-            pending = following
+    return stored

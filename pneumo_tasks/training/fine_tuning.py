@@ -13,21 +13,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumo_tasks import journal, layout
-from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.artefact import load_artefact, save_artefact, score_images
+from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, version_of, weights_digest
 from pneumo_tasks.training.examples import score
-from pneumo_tasks.training.features import read_image
 from pneumo_tasks.training.fitting import Fit, fit
-from pneumo_tasks.training.head import Workplace, load_head, prepare, shortened
-from pneumo_tasks.training.network import PROBABILITY, build_network
+from pneumo_tasks.training.head import load_head
+from pneumo_tasks.training.network import build_network
+from pneumo_tasks.training.parity import check_parity
+from pneumo_tasks.training.workplace import Workplace, prepare
 
 log = logging.getLogger(__name__)
-
-PARITY_IMAGES = 16
-PARITY_LIMIT = 1e-3  # largest difference in probability between the artefact and the cached path
 
 
 def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
@@ -39,15 +36,14 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
     """
     started = time.monotonic()
     place = prepare(settings, store, run_id, snapshot_id)
-    head = load_head(store, run_id, place.network)
-    result, parameters = _fine_tune(place)
-    probabilities = _validation_scores(place)
-    store.put_json(layout.run(run_id, "fine_tune/history.json"), result.history())
+    head = load_head(place)
+    result, facts = _fine_tune(place)
+    store.put_json(layout.run(run_id, "fine_tune/history.json"), {**result.history(), **facts})
     with tempfile.TemporaryDirectory(prefix="pneumo-") as folder:
         path = Path(folder) / "candidate.keras"
         weights_sha256 = _export(place, path)
-        _check_parity(place, path, probabilities)
-        _write_scores(place, run_id, probabilities)
+        probabilities, difference = check_parity(place, path, _cached_scores(place))
+        _write_scores(place, probabilities)
         digest = store.upload(layout.run(run_id, "candidate.keras"), path)
     candidate = Candidate(
         version=version_of(digest, snapshot_id, place.recipe.name),
@@ -63,10 +59,18 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
             random=place.weights.random,
         ),
         image_size=place.recipe.image_size,
+        frame={view.name: view.sha256 for view in place.views},
+        augmentation=place.recipe.augmentation,
+        variants=place.recipe.variants,
         class_weights=place.class_weights,
         seed=settings.seed,
         epochs={"head": head["best_epoch"], "fine_tune": result.best_epoch},
-        trainable_parameters={"head": head["trainable_parameters"], "fine_tune": parameters},
+        trainable_parameters={
+            "head": head["trainable_parameters"],
+            "fine_tune": facts.get("trainable_parameters", 0),
+        },
+        precision=place.source.precision,
+        parity=difference,
         hardware=place.hardware.facts(),
         packages={"tensorflow": _tensorflow(), "keras": version("keras"), "numpy": version("numpy")},
         synthetic=bool(place.rows["synthetic"].any()),
@@ -83,53 +87,37 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
     }
 
 
-def _fine_tune(place: Workplace) -> tuple[Fit, int]:
-    if place.recipe.fine_tuning is None:
-        return Fit([], 0), 0
-    stage = shortened(place.recipe.fine_tuning, place.settings.fine_tune_epochs)
-    place.network.train_only(stage.trainable)
-    model = place.network.part(stage.cut, PROBABILITY)
-    train, validation = (place.examples(split, stage.cut) for split in ("train", "validation"))
-    log.info("fine-tuning: %d parameters, %d images", place.network.trainable_parameters(), len(train))
-    result = fit("fine-tuning", model, stage, train, validation, place.settings.seed)
-    return result, place.network.trainable_parameters()
+def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
+    stage = place.recipe.fine_tuning
+    if stage is None:
+        return Fit([], 0), {}
+    train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
+    with place.hardware.scope():
+        model = place.part(stage)
+        log.info("fine-tuning: %d parameters, %d examples", place.network.trainable_parameters(), len(train))
+        result = fit("fine-tuning", model, stage, train, validation, place.settings.seed)
+    return result, place.facts(stage)
 
 
-def _validation_scores(place: Workplace) -> NDArray[np.float32]:
-    cut = (place.recipe.fine_tuning or place.recipe.head).cut
-    return score(place.network.part(cut, PROBABILITY), place.examples("validation", cut))
+def _cached_scores(place: Workplace) -> NDArray[np.float32]:
+    stage = place.recipe.stages[-1]
+    return score(place.part(stage), place.examples("validation", stage.cuts))
 
 
 def _export(place: Workplace, path: Path) -> str:
-    """Save a freshly built graph with the trained weights: nothing of the training clings to it."""
-    fresh = build_network(place.recipe, place.weights, place.settings.seed)
-    fresh.whole.set_weights(place.network.whole.get_weights())
+    """Save a freshly built float32 graph with the trained weights: nothing of the training clings to it."""
+    trained = place.network.whole.get_weights()
+    fresh = build_network(place.recipe, place.weights, place.views, place.settings.seed)
+    fresh.whole.set_weights(trained)
     save_artefact(fresh.whole, path)
     return weights_digest(fresh.whole)
 
 
-def _check_parity(place: Workplace, path: Path, probabilities: NDArray[np.float32]) -> None:
-    rows = place.rows[place.rows["split"] == "validation"]
-    chosen = np.linspace(0, len(rows) - 1, min(PARITY_IMAGES, len(rows))).astype(int)
-    images = [
-        read_image(place.settings, place.store, key, digest)
-        for key, digest in rows[["key", "sha256"]].iloc[chosen].to_numpy()
-    ]
-    difference = float(np.abs(score_images(load_artefact(path), images) - probabilities[chosen]).max())
-    log.info("the exported model differs from the cached path by %.1e at most", difference)
-    if not difference <= PARITY_LIMIT:
-        raise CorruptArtefact(
-            "the exported model gives other probabilities than the cached features",
-            found=f"difference {difference:.2e}, limit {PARITY_LIMIT:g}",
-            do="Delete the features of this extractor and run again.",
-        )
-
-
-def _write_scores(place: Workplace, run_id: str, probabilities: NDArray[np.float32]) -> None:
+def _write_scores(place: Workplace, probabilities: NDArray[np.float32]) -> None:
     rows = place.rows.loc[place.rows["split"] == "validation", ["sha256", "patient", "label", "fold"]]
     file = io.BytesIO()
     pd.DataFrame(rows.assign(probability=probabilities)).to_parquet(file, index=False)
-    place.store.put(layout.run(run_id, "fine_tune/validation_scores.parquet"), file.getvalue())
+    place.store.put(layout.run(place.run_id, "fine_tune/validation_scores.parquet"), file.getvalue())
 
 
 def _tensorflow() -> str:

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,11 @@ class Fit:
 
 
 def fit(name: str, model: Any, stage: Stage, train: Examples, validation: Examples, seed: int) -> Fit:
+    """Train ``model`` as the stage's solver does; it holds the best weights afterwards."""
+    return SOLVERS[stage.solver](name, model, stage, train, validation, seed)
+
+
+def descend(name: str, model: Any, stage: Stage, train: Examples, validation: Examples, seed: int) -> Fit:
     """Train ``model`` (its trainable layers) for the epochs of ``stage`` and keep the best weights.
 
     The same model, examples and seed give the same weights on the same hardware. Epoch 0, the
@@ -88,3 +94,6 @@ def _tell(name: str, stage: Stage, record: dict[str, float]) -> None:
     log.info("%s: epoch %d/%d  loss %.4f  val loss %.4f  val AUC %.4f  %.1f s  ETA %.0f s", name, epoch,
              stage.epochs, record["loss"], record["val_loss"], record["val_auc"], record["seconds"],
              record["seconds"] * (stage.epochs - epoch))  # fmt: skip
+
+
+SOLVERS: dict[str, Callable[[str, Any, Stage, Examples, Examples, int], Fit]] = {"gradient": descend}

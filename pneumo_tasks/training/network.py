@@ -1,16 +1,20 @@
 """The whole graph, from the pixels of a film to a probability, and the parts of it that are trained."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.training.backbones import BackboneWeights, build_backbone
+from pneumo_tasks.training.frames import View, resize
+from pneumo_tasks.training.heads import HEADS, PROBABILITY, is_head
 from pneumo_tasks.training.recipes import FRAME, Recipe
 
 INPUT = "image"
-PROBABILITY = "probability"
-HEAD = ("head_dense", "head_norm", PROBABILITY)
+POOLED_BLOCKS = ("block3", "block4", "block5")
 
 # What keras.applications' preprocess_input does, as layers: VGG16 takes BGR minus the ImageNet means.
 _CHANNELS: dict[str, tuple[float, list[float]]] = {
@@ -21,49 +25,113 @@ _CHANNELS: dict[str, tuple[float, list[float]]] = {
 
 @dataclass(frozen=True)
 class Network:
-    """``whole`` maps uint8 (N, H, W, 1) of any size to float32 (N, 1); parts share its weights."""
+    """``whole`` maps uint8 (N, H, W, 1) of any size to float32 (N, 1); parts share its weights.
+
+    ``taps`` are its tensors by name: ``image``, ``frame``, every layer of the backbone, and for
+    VGG16 ``block3_gap``, ``block4_gap``, ``block5_gap`` and their concatenation ``pooled``.
+    """
 
     whole: Any
     recipe: Recipe
+    taps: dict[str, Any]
 
-    def part(self, start: str, *ends: str) -> Any:
-        """The model from the output of layer ``start`` to the outputs of the layers ``ends``."""
+    def part(self, starts: tuple[str, ...], *ends: str) -> Any:
+        """The model from the tensors ``starts`` to the tensors ``ends``; one of either is not a list."""
         import keras
 
-        outputs = [self.whole.get_layer(end).output for end in ends]
-        return keras.Model(self.whole.get_layer(start).output, outputs if len(outputs) > 1 else outputs[0])
+        given, asked = [self.taps[name] for name in starts], [self.taps[name] for name in ends]
+        return keras.Model(given if len(given) > 1 else given[0], asked if len(asked) > 1 else asked[0])
 
     def train_only(self, prefixes: tuple[str, ...]) -> None:
         """Freeze all but the head and the layers whose names start with one of ``prefixes``."""
         for layer in self.whole.layers:
-            layer.trainable = layer.name in HEAD or any(layer.name.startswith(p) for p in prefixes)
+            layer.trainable = is_head(layer.name) or any(layer.name.startswith(p) for p in prefixes)
 
     def trainable_parameters(self) -> int:
         return int(sum(np.prod(variable.shape) for variable in self.whole.trainable_variables))
 
 
-def build_network(recipe: Recipe, weights: BackboneWeights, seed: int) -> Network:
+def build_network(
+    recipe: Recipe,
+    weights: BackboneWeights,
+    views: tuple[View, ...],
+    seed: int,
+    precision: str = "float32",
+) -> Network:
     """Build the graph with the backbone's weights and a head drawn from ``seed``.
 
     Functional, without custom classes or Lambda layers, so the saved file loads in safe mode in
-    any Keras 3. Layer names restart, so two networks of one recipe have the same names.
+    any Keras 3. Layer names restart, so two networks of one recipe have the same names. In a lower
+    ``precision`` (a Keras dtype policy) the backbone computes in it; frame, pools and head stay in
+    float32, and so do all weights.
     """
     import keras
 
     pretrained = build_backbone(weights, recipe.image_size)
     keras.backend.clear_session()
     image = keras.Input((None, None, 1), dtype="uint8", name=INPUT)
-    grey = _frame(image, recipe.image_size)
-    scale, offset = _CHANNELS[recipe.backbone]
-    channels = keras.layers.Concatenate(name="channels")([grey, grey, grey])
-    channels = keras.layers.Rescaling(scale, offset, name="preprocess")(channels)
+    taps = {INPUT: image, FRAME: _framed(image, views, recipe)}
+    channels = _channels(taps[FRAME], recipe)
     build = {"vgg16": keras.applications.VGG16, "inceptionv3": keras.applications.InceptionV3}
-    backbone = build[recipe.backbone](weights=None, include_top=False, input_tensor=channels)
-    whole = keras.Model(image, _head(backbone.layers[-1].output, seed), name="pneumo")
+    with _dtype_policy(precision):
+        backbone = build[recipe.backbone](weights=None, include_top=False, input_tensor=channels)
+    taps |= {layer.name: layer.output for layer in backbone.layers if layer.name not in taps}
+    if recipe.backbone == "vgg16":
+        taps |= _pools(taps)
+    taps[PROBABILITY] = HEADS[recipe.head_kind](taps, recipe.backbone, seed)
     _copy_weights(pretrained, backbone)
-    network = Network(whole, recipe)
+    network = Network(keras.Model(image, taps[PROBABILITY], name="pneumo"), recipe, taps)
     network.train_only(())
     return network
+
+
+def _framed(image: Any, views: tuple[View, ...], recipe: Recipe) -> Any:
+    """The framed film, float32 (N, side, side, 1) of 0 to 255, from the layer ``frame``."""
+    from keras import layers
+
+    if len(views) != 1:
+        raise BadConfiguration(f"frame {recipe.frame!r} has {len(views)} views, one can be built")
+    side = views[0].side_of(recipe)
+    square = views[0].build(image, side)
+    return layers.Reshape((side, side, 1), name=FRAME, dtype="float32")(square)
+
+
+def _channels(frame: Any, recipe: Recipe) -> Any:
+    """What the backbone expects: its size, three channels, its preprocessing; float32."""
+    from keras import layers
+
+    if frame.shape[1] != recipe.image_size:
+        shape = (recipe.image_size, recipe.image_size, 1)
+        resized = resize(frame[..., 0], recipe.image_size)
+        frame = layers.Reshape(shape, name="backbone_size", dtype="float32")(resized)
+    scale, offset = _CHANNELS[recipe.backbone]
+    channels = layers.Concatenate(name="channels", dtype="float32")([frame, frame, frame])
+    return layers.Rescaling(scale, offset, name="preprocess", dtype="float32")(channels)
+
+
+def _pools(taps: dict[str, Any]) -> dict[str, Any]:
+    """The means over each of the last three blocks' maps: (N, 256), (N, 512), (N, 512), and together."""
+    from keras import layers
+
+    pools = {
+        f"{block}_gap": layers.GlobalAveragePooling2D(name=f"{block}_gap", dtype="float32")(
+            taps[f"{block}_pool"]
+        )
+        for block in POOLED_BLOCKS
+    }
+    return {**pools, "pooled": layers.Concatenate(name="pooled", dtype="float32")(list(pools.values()))}
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _copy_weights(source: Any, target: Any) -> None:
@@ -74,45 +142,3 @@ def _copy_weights(source: Any, target: Any) -> None:
     )
     for given, taken in pairs:
         taken.set_weights(given.get_weights())
-
-
-def _frame(image: Any, size: int) -> Any:
-    """Squash to a square of ``size`` pixels with an anti-aliased triangle filter, float32 0 to 255.
-
-    Two matrix products whose weights are computed in the graph: no op that ONNX lacks, any height
-    and width, exactly the identity where the image has that size already.
-    """
-    from keras import layers, ops
-
-    pixels = ops.cast(image[..., 0], "float32")
-    rows = _resize_weights(ops.ones_like(pixels[:, :, :1]), size)
-    columns = _resize_weights(ops.ones_like(ops.transpose(pixels[:, :1, :], (0, 2, 1))), size)
-    square = ops.matmul(ops.matmul(ops.transpose(rows, (0, 2, 1)), pixels), columns)
-    return layers.Reshape((size, size, 1), name=FRAME, dtype="float32")(square)
-
-
-def _resize_weights(ones: Any, size: int) -> Any:
-    """(N, H, 1) of ones to (N, H, size): what each input pixel gives to each output pixel."""
-    from keras import ops
-
-    centre_in = ops.cumsum(ones, axis=1) - 0.5
-    step = (ops.max(centre_in, axis=1, keepdims=True) + 0.5) / size
-    centre_out = step * (np.arange(size, dtype=np.float32) + 0.5)[None, None]
-    weights = ops.relu(1.0 - ops.abs(centre_in - centre_out) / ops.maximum(step, 1.0))
-    return weights / ops.sum(weights, axis=1, keepdims=True)
-
-
-def _head(features: Any, seed: int) -> Any:
-    """The article's head; the last layer stays in float32 whatever the precision of the rest."""
-    from keras import initializers, layers
-
-    def glorot(offset: int) -> Any:
-        return initializers.GlorotUniform(seed=seed + offset)
-
-    hidden = layers.Flatten(name="head_flatten")(features)
-    hidden = layers.Dense(64, activation="relu", kernel_initializer=glorot(0), name="head_dense")(hidden)
-    hidden = layers.Dropout(0.33, seed=seed, name="head_dropout")(hidden)
-    hidden = layers.BatchNormalization(name="head_norm")(hidden)
-    return layers.Dense(
-        1, activation="sigmoid", kernel_initializer=glorot(1), dtype="float32", name=PROBABILITY
-    )(hidden)

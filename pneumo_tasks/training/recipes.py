@@ -1,36 +1,45 @@
 """Recipes: every way of training that one setting can select."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.settings import Settings
 
 BackboneName = Literal["vgg16", "inceptionv3"]
 Decay = Literal["constant", "cosine"]
 
-FRAME = "frame"  # the resized grey image itself: training from it runs the whole network
+FRAME = "frame"  # the framed grey film itself: training from it runs the whole network
+EVERYTHING = ("",)  # the prefix of every layer's name
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One round of training: from the cached output of layer ``cut`` up to the probability.
+    """One round of training: from the cached outputs ``cuts`` up to the probability.
 
     ``trainable`` holds prefixes of layer names; the head is always trained. ``patience`` epochs
-    without a better validation end the round; None never does.
+    without a better validation end the round; None never does. ``solver`` names one of
+    ``fitting.SOLVERS``.
     """
 
-    cut: str
+    cuts: tuple[str, ...]
     epochs: int
     rate: float
     trainable: tuple[str, ...] = ()
     decay: Decay = "constant"
     patience: int | None = None
     batch: int = 32
+    solver: str = "gradient"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, on what, for how long; ``image_size`` in pixels, images are squashed to a square."""
+    """What is trained, on what, for how long; ``image_size`` is the side of the backbone's input.
+
+    ``frame`` names how a film is brought into a square, ``head_kind`` the layers after the
+    backbone, ``augmentation`` how the ``variants`` copies of a training film differ from it.
+    """
 
     name: str
     summary: str
@@ -38,21 +47,37 @@ class Recipe:
     image_size: int
     head: Stage
     fine_tuning: Stage | None = None
+    frame: str = "squash"
+    head_kind: str = "article"
+    augmentation: str = "none"
+    variants: int = 0
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return (self.head, self.fine_tuning) if self.fine_tuning else (self.head,)
+
+    @property
+    def needed_cuts(self) -> tuple[str, ...]:
+        """The layers that the stages train from."""
+        return tuple(dict.fromkeys(cut for stage in self.stages for cut in stage.cuts))
 
     @property
     def cuts(self) -> tuple[str, ...]:
-        """The layers whose output is cached: what the recipe trains from, and what comes for free."""
-        needed = [stage.cut for stage in (self.head, self.fine_tuning) if stage]
-        return tuple(dict.fromkeys(needed + list(FREE_CUTS[self.backbone])))
+        """The layers whose output is cached: what is needed, and what the same pass gives for free."""
+        if set(self.needed_cuts) == {FRAME}:
+            return (FRAME,)
+        return tuple(dict.fromkeys([*self.needed_cuts, *FREE_CUTS[self.backbone]]))
 
 
 # One pass yields these at no extra cost, so that the next recipe finds them.
 FREE_CUTS: dict[BackboneName, tuple[str, ...]] = {
-    "vgg16": ("block4_pool", "block5_pool"),
+    "vgg16": ("block4_pool", "block5_pool", "pooled"),
     "inceptionv3": ("mixed10",),
 }
 
-_ARTICLE_HEAD = Stage(cut="block5_pool", epochs=20, rate=1e-4)
+_VGG_HEAD = Stage(("block5_pool",), epochs=20, rate=1e-4)
+_INCEPTION_HEAD = Stage(("mixed10",), epochs=20, rate=1e-4)
+_ALL = Stage((FRAME,), epochs=20, rate=1e-4, trainable=EVERYTHING)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -62,23 +87,44 @@ RECIPES: dict[str, Recipe] = {
             "The article's head on VGG16, then the whole block5 at a small rate",
             "vgg16",
             150,
-            Stage(cut="block5_pool", epochs=20, rate=1e-4, patience=5),
-            Stage(cut="block4_pool", epochs=3, rate=1e-5, trainable=("block5_",), decay="cosine", patience=2),
+            dataclasses.replace(_VGG_HEAD, patience=5),
+            Stage(("block4_pool",), epochs=3, rate=1e-5, trainable=("block5_",), decay="cosine", patience=2),
         ),
         Recipe(
             "article-vgg16-head",
             "The article's head on a frozen VGG16, 20 epochs",
             "vgg16",
             150,
-            _ARTICLE_HEAD,
+            _VGG_HEAD,
         ),
         Recipe(
             "article-vgg16-block5-conv3",
             "The article's best: the former, then block5_conv3 with the head",
             "vgg16",
             150,
-            _ARTICLE_HEAD,
-            Stage(cut="block4_pool", epochs=10, rate=1e-5, trainable=("block5_conv3",)),
+            _VGG_HEAD,
+            Stage(("block5_conv2",), epochs=10, rate=1e-5, trainable=("block5_conv3",)),
+        ),
+        Recipe(
+            "article-inceptionv3-head",
+            "The article's head on a frozen InceptionV3, 20 epochs",
+            "inceptionv3",
+            299,
+            _INCEPTION_HEAD,
+        ),
+        Recipe(
+            "article-vgg16-all",
+            "All of VGG16 trained at once: what the article warns against, kept to compare",
+            "vgg16",
+            150,
+            _ALL,
+        ),
+        Recipe(
+            "article-inceptionv3-all",
+            "All of InceptionV3 trained at once: what the article warns against, kept to compare",
+            "inceptionv3",
+            299,
+            _ALL,
         ),
     )
 }
@@ -92,3 +138,28 @@ def find_recipe(name: str) -> Recipe:
         raise BadConfiguration(
             f"{name!r} is not a recipe", do="Set PNEUMO_RECIPE to one of: " + ", ".join(RECIPES) + "."
         ) from None
+
+
+def chosen_recipe(settings: Settings) -> Recipe:
+    """The recipe of the settings, with the epochs and the augmentation that they ask for."""
+    recipe = find_recipe(settings.recipe)
+    changes: dict[str, object] = {"head": _shortened(recipe.head, settings.head_epochs)}
+    if recipe.fine_tuning is not None:
+        changes["fine_tuning"] = _shortened(recipe.fine_tuning, settings.fine_tune_epochs)
+    if settings.augmentation is not None:
+        changes["augmentation"] = settings.augmentation
+        changes["variants"] = 0 if settings.augmentation == "none" else max(1, recipe.variants)
+    if settings.variants is not None:
+        changes["variants"] = settings.variants
+    chosen = dataclasses.replace(recipe, **changes)  # type: ignore[arg-type]
+    if (chosen.variants > 0) == (chosen.augmentation == "none"):
+        raise BadConfiguration(
+            "augmentation and variants contradict each other",
+            found=f"augmentation {chosen.augmentation}, {chosen.variants} variants",
+            do="Set PNEUMO_AUGMENTATION to a kind and PNEUMO_VARIANTS to 1 or more, or neither.",
+        )
+    return chosen
+
+
+def _shortened(stage: Stage, epochs: int | None) -> Stage:
+    return stage if epochs is None else dataclasses.replace(stage, epochs=epochs)

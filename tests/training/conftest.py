@@ -81,4 +81,12 @@ def small(
     """Settings of the small recipe: two epochs each, a cache of its own."""
     small_recipe()
     folder = tmp_path_factory.mktemp("cache")
-    return Settings.load({"recipe": "small", "cache_folder": folder, "head_epochs": 2, "fine_tune_epochs": 1})
+    return Settings.load(
+        {
+            "recipe": "small",
+            "cache_folder": folder,
+            "head_epochs": 2,
+            "fine_tune_epochs": 1,
+            "precision": "float32",
+        }
+    )

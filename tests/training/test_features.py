@@ -8,59 +8,73 @@ from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.backbones import resolve_weights
-from pneumo_tasks.training.extractors import ARRAY, extractor_of, local_copy, open_array, read_index
+from pneumo_tasks.training.extractors import Extractor, pass_of
+from pneumo_tasks.training.feature_shards import Shard, open_shard
 from pneumo_tasks.training.features import extract_features
+from pneumo_tasks.training.frames import SQUASH
+from pneumo_tasks.training.local_cache import LocalCache
 from pneumo_tasks.training.recipes import find_recipe
 from tests.training.conftest import SNAPSHOT, write_snapshot
 
 
-def _extractor(settings: Settings, store: ObjectStore, cut: str):
+def _extractor(settings: Settings, store: ObjectStore, cut: str) -> Extractor:
     recipe = find_recipe(settings.recipe)
-    return extractor_of(recipe, resolve_weights(settings, store, recipe.backbone), cut)
+    weights = resolve_weights(settings, store, recipe.backbone)
+    return pass_of(recipe, weights, SQUASH, "float32").output(cut)
+
+
+def _open(settings: Settings, store: ObjectStore, cut: str, shard_id: str = "shard0") -> Shard:
+    return open_shard(store, LocalCache(settings), _extractor(settings, store, cut), shard_id)
 
 
 def test_a_shard_is_computed_once_and_a_damaged_one_again(small: Settings, store: ObjectStore) -> None:
     rows = write_snapshot(store, images=12)
     first = extract_features(small, store, SNAPSHOT, "shard0")
     assert (first["images"], first["computed"]) == (6, 6)
-    assert set(first["cuts"]) == {"block4_pool", "block5_pool"}
+    assert set(first["cuts"]) == {"block4_pool", "block5_pool", "pooled"}
 
-    extractor = _extractor(small, store, "block4_pool")
-    index = read_index(store, extractor, "shard0")
-    assert index.images == list(rows[rows["shard"] == "shard0"]["sha256"])
-    before = np.array(open_array(small, store, extractor, "shard0", index))
+    shard = _open(small, store, "block4_pool")
+    images = list(rows[rows["shard"] == "shard0"]["sha256"])
+    assert shard.index.images == images
+    before = shard.read(images)
     assert before.dtype == np.float32
     assert before.shape == (6, 3, 3, 512)
     assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 0
 
-    key = layout.features(extractor.id, "shard0", ARRAY)
+    key = layout.features(_extractor(small, store, "block4_pool").id, "shard0", shard.index.array)
     store.put(key, store.read(key)[:-7])
-    local_copy(small, index.sha256).unlink()
+    LocalCache(small).path(shard.index.sha256).unlink()
     with pytest.raises(CorruptArtefact):
-        open_array(small, store, extractor, "shard0", index)
+        _open(small, store, "block4_pool")
     again = extract_features(small, store, SNAPSHOT, "shard0")
     assert again["cuts"] == ["block4_pool"]
-    after = open_array(small, store, extractor, "shard0", read_index(store, extractor, "shard0"))
-    np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(before, _open(small, store, "block4_pool").read(images))
 
 
 def test_a_damaged_local_copy_is_fetched_again(small: Settings, store: ObjectStore) -> None:
     write_snapshot(store, images=8)
     extract_features(small, store, SNAPSHOT, "shard0")
-    extractor = _extractor(small, store, "block5_pool")
-    index = read_index(store, extractor, "shard0")
-    path = local_copy(small, index.sha256)
+    path = LocalCache(small).path(_open(small, store, "block5_pool").index.sha256)
     body = path.read_bytes()
     path.write_bytes(body[:-4] + b"evil")
-    open_array(small, store, extractor, "shard0", index)
+    _open(small, store, "block5_pool")
     assert path.read_bytes() == body
 
 
-def test_an_index_that_lacks_an_image_is_not_trusted(small: Settings, store: ObjectStore) -> None:
+def test_a_shard_that_grew_costs_its_new_images_and_one_that_shrank_nothing(
+    small: Settings, store: ObjectStore
+) -> None:
     write_snapshot(store, images=8)
     extract_features(small, store, SNAPSHOT, "shard0")
-    write_snapshot(store, images=12)
-    assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 6
+    old = _open(small, store, "block4_pool")
+    known = old.read(old.index.images)
+    rows = write_snapshot(store, images=12)
+    assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 2
+    grown = _open(small, store, "block4_pool")
+    assert grown.index.images == list(rows[rows["shard"] == "shard0"]["sha256"])
+    np.testing.assert_array_equal(known, grown.read(old.index.images))
+    write_snapshot(store, images=8)
+    assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 0
 
 
 def test_an_index_of_another_shape_is_not_trusted(small: Settings, store: ObjectStore) -> None:

@@ -12,7 +12,8 @@ from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import load_artefact, score_images
 from pneumo_tasks.training.candidate import Candidate, read_candidate, weights_digest
-from pneumo_tasks.training.features import extract_features, read_image
+from pneumo_tasks.training.features import extract_features
+from pneumo_tasks.training.films import read_image
 from pneumo_tasks.training.fine_tuning import fine_tune_block5
 from pneumo_tasks.training.head import train_head
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot

@@ -1,0 +1,78 @@
+"""Frames: how a film of any size becomes a square, in the graph, so that serving cannot forget it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.object_store import ObjectStore, sha256
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to frame a film: ``build(image uint8 (N, H, W, 1), side)`` gives float32 (N, side, side).
+
+    ``sha256`` identifies everything the pixels depend on besides the film; ``side`` is that of the
+    framed film, None for the side of the backbone's input.
+    """
+
+    name: str
+    sha256: str
+    build: Callable[[Any, int], Any]
+    side: int | None = None
+
+    def side_of(self, recipe: Recipe) -> int:
+        return self.side or recipe.image_size
+
+
+def resize(pixels: Any, side: int) -> Any:
+    """float32 (N, H, W) to (N, side, side) with an anti-aliased triangle filter.
+
+    Two matrix products whose weights are computed in the graph: no op that ONNX lacks, any height
+    and width, exactly the identity where the image has that size already.
+    """
+    from keras import ops
+
+    rows = _resize_weights(ops.ones_like(pixels[:, :, :1]), side)
+    columns = _resize_weights(ops.ones_like(ops.transpose(pixels[:, :1, :], (0, 2, 1))), side)
+    return ops.matmul(ops.matmul(ops.transpose(rows, (0, 2, 1)), pixels), columns)
+
+
+def squash(image: Any, side: int) -> Any:
+    """The whole film, squashed to a square whatever its aspect: what the article does."""
+    from keras import ops
+
+    return resize(ops.cast(image[..., 0], "float32"), side)
+
+
+SQUASH = View("squash", sha256(b"squash: anti-aliased triangle filter, version 1"), squash)
+
+# How the views of a frame are found; a frame with a fitted template reads it from the bucket here.
+FRAMES: dict[str, Callable[[Settings, ObjectStore, str], tuple[View, ...]]] = {
+    "squash": lambda _settings, _store, _snapshot_id: (SQUASH,),
+}
+
+
+def resolve_views(
+    settings: Settings, store: ObjectStore, recipe: Recipe, snapshot_id: str
+) -> tuple[View, ...]:
+    """The views of the recipe's frame, with all they need; BadConfiguration for an unknown frame."""
+    if recipe.frame not in FRAMES:
+        raise BadConfiguration(f"{recipe.frame!r} is not a frame", do=f"One of: {', '.join(FRAMES)}.")
+    return FRAMES[recipe.frame](settings, store, snapshot_id)
+
+
+def _resize_weights(ones: Any, side: int) -> Any:
+    """(N, H, 1) of ones to (N, H, side): what each input pixel gives to each output pixel."""
+    from keras import ops
+
+    centre_in = ops.cumsum(ones, axis=1) - 0.5
+    step = (ops.max(centre_in, axis=1, keepdims=True) + 0.5) / side
+    centres: NDArray[np.float32] = (np.arange(side, dtype=np.float32) + 0.5)[None, None]
+    weights = ops.relu(1.0 - ops.abs(centre_in - step * centres) / ops.maximum(step, 1.0))
+    return weights / ops.sum(weights, axis=1, keepdims=True)

@@ -1,0 +1,109 @@
+"""The workplace: what both training tasks start from."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pneumo_tasks.dataset.balance import read_class_balance
+from pneumo_tasks.dataset.snapshots import training_rows
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
+from pneumo_tasks.training.examples import Examples
+from pneumo_tasks.training.feature_source import FeatureSource
+from pneumo_tasks.training.frames import View, resolve_views
+from pneumo_tasks.training.hardware import Hardware, prepare_hardware
+from pneumo_tasks.training.heads import PROBABILITY
+from pneumo_tasks.training.network import Network, build_network
+from pneumo_tasks.training.recipes import Recipe, Stage, chosen_recipe
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The recipe, the graph, the rows, the class weights, and the features of both splits."""
+
+    settings: Settings
+    store: ObjectStore
+    run_id: str
+    snapshot_id: str
+    recipe: Recipe
+    hardware: Hardware
+    weights: BackboneWeights
+    views: tuple[View, ...]
+    network: Network
+    rows: pd.DataFrame
+    class_weights: dict[str, float]
+    source: FeatureSource
+
+    def examples(self, split: str, cuts: tuple[str, ...]) -> Examples:
+        return self.source.examples(self.rows, split, cuts, self.class_weights)
+
+    def part(self, stage: Stage) -> Any:
+        """The model that a stage trains, its layers frozen and thawed as the stage says."""
+        self.network.train_only(stage.trainable)
+        return self.network.part(stage.cuts, PROBABILITY)
+
+    def facts(self, stage: Stage) -> dict[str, Any]:
+        """What the stage's history says besides its epochs."""
+        return {
+            "recipe": self.recipe.name,
+            "trainable_parameters": self.network.trainable_parameters(),
+            "augmentation": self.recipe.augmentation,
+            "variants": self.recipe.variants,
+            "precision": {
+                "features": self.source.precision,
+                "training": self.hardware.training_precision,
+                "relative_errors": self.source.errors(stage.cuts),
+            },
+        }
+
+
+def prepare(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> Workplace:
+    """Build the graph of the settings' recipe and find the data of a run."""
+    recipe = chosen_recipe(settings)
+    hardware = prepare_hardware(settings)
+    weights = resolve_weights(settings, store, recipe.backbone)
+    views = resolve_views(settings, store, recipe, snapshot_id)
+    with hardware.scope():
+        network = build_network(recipe, weights, views, settings.seed, hardware.training_precision)
+    return Workplace(
+        settings,
+        store,
+        run_id,
+        snapshot_id,
+        recipe,
+        hardware,
+        weights,
+        views,
+        network,
+        training_rows(store, snapshot_id),
+        read_class_balance(store, run_id).weights,
+        FeatureSource(settings, store, recipe, weights, views, hardware.precision),
+    )
+
+
+def save_weights(store: ObjectStore, key: str, network: Network) -> None:
+    """Write the weights of every layer that is trained now, as a file without code."""
+    file = io.BytesIO()
+    arrays = {
+        f"{layer.name}.{number}": array
+        for layer in network.whole.layers
+        if layer.trainable
+        for number, array in enumerate(layer.get_weights())
+    }
+    np.savez(file, allow_pickle=False, **arrays)
+    store.put(key, file.getvalue())
+
+
+def load_weights(store: ObjectStore, key: str, network: Network) -> None:
+    """Put weights that ``save_weights`` wrote into the network's layers of those names."""
+    by_layer: dict[str, dict[int, Any]] = {}
+    with np.load(io.BytesIO(store.read(key)), allow_pickle=False) as arrays:
+        for name in arrays.files:
+            layer, _, number = name.rpartition(".")
+            by_layer.setdefault(layer, {})[int(number)] = arrays[name]
+    for layer, numbered in by_layer.items():
+        network.whole.get_layer(layer).set_weights([numbered[n] for n in sorted(numbered)])
