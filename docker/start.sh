@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Start one component of Airflow in a container. Every component waits for what it needs, so that the order in
+# which containers start does not matter. Anything that is not a component is run as a command.
+#   init | api-server | scheduler | dag-processor | triggerer | worker QUEUE [SLOTS] | edge QUEUE [SLOTS]
+set -euo pipefail
+
+wait_for_database() { airflow db check --retry 60 --retry-delay 3 > /dev/null; }
+wait_for_schema() { wait_for_database && airflow db check-migrations --migration-wait-timeout 300 > /dev/null; }
+say() { echo "pneumo: $*"; }
+
+component=${1:-}
+case $component in
+  init)
+    say "waiting for the database"
+    wait_for_database
+    airflow db migrate
+    airflow pools set gpu "${GPU_SLOTS:-1}" "One training task at a time has the accelerator"
+    say "looking for the bucket"
+    python - << 'PYTHON'
+import time
+from pneumo_tasks.errors import RetryableError
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+
+store = ObjectStore.connect(Settings.load())
+for left in range(60, -1, -1):
+    try:
+        store.ensure_bucket()
+        store.check_conditional_writes()
+        break
+    except RetryableError:
+        if not left:
+            raise
+        time.sleep(3)
+print(f"pneumo: bucket {store.bucket} is there, and its store honours conditional writes")
+PYTHON
+    ;;
+  api-server)
+    umask 077
+    python -c 'import json, os; print(json.dumps({"admin": os.environ["PNEUMO_UI_PASSWORD"]}))' > /tmp/passwords.json
+    export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=/tmp/passwords.json
+    wait_for_schema
+    exec airflow api-server
+    ;;
+  scheduler | dag-processor | triggerer)
+    wait_for_schema
+    exec airflow "$component"
+    ;;
+  worker)
+    wait_for_schema
+    exec airflow celery worker --queues "${2:-default}" --concurrency "${3:-1}"
+    ;;
+  edge)
+    exec airflow edge worker --queues "${2:-gpu}" --concurrency "${3:-1}"
+    ;;
+  *) exec "$@" ;;
+esac
