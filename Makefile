@@ -16,10 +16,20 @@ EXTRAS ?= train,validate,airflow,dev
 DATA =
 WEIGHTS =
 
-.PHONY: help setup demo down status test check format
+.PHONY: help setup demo down status test check format images up down-compose logs
+
+# For the containers: another engine with COMPOSE=podman-compose and so on.
+COMPOSE ?= docker compose
+BUILD ?= docker build
+# minio or seaweedfs, in a container; nothing where S3 is elsewhere (PNEUMO_S3_ENDPOINT in docker/.env)
+S3 ?= minio
+# Not empty: the gpu worker has CUDA and reserves the machine's NVIDIA devices
+GPU ?=
+FILES := -f docker/compose.yaml $(if $(GPU),-f docker/compose.gpu.yaml)
+STACK = $(COMPOSE) --env-file docker/.env $(FILES) $(if $(S3),--profile $(S3))
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make .venv with everything in it (does nothing where it is up to date)
 
@@ -56,3 +66,18 @@ check: setup ## Formatting, lint, types, then the tests
 format: setup ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+images: ## Build both images: GPU=1 with CUDA, otherwise TensorFlow for the CPU
+	@$(BUILD) -f docker/airflow.Dockerfile -t pneumo/airflow:local .
+	@$(BUILD) -f docker/gpu-worker.Dockerfile -t pneumo/gpu-worker:local --build-arg TENSORFLOW=$(if $(GPU),gpu,train) .
+
+up: ## Start the server stack in containers (after `make images`): S3=minio|seaweedfs GPU=1
+	@docker/environment.sh
+	@$(STACK) up -d --no-build
+	@docker/wait.sh
+
+down-compose: ## Stop the server stack and keep its volumes
+	@$(STACK) down
+
+logs: ## Follow what the server stack says
+	@$(STACK) logs -f --tail 50

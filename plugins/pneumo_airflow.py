@@ -17,7 +17,22 @@ if TYPE_CHECKING:
 
 DAG_ID = "pneumonia_retraining"
 CONNECTION_ID = "pneumo_s3"
-GPU = {"queue": "gpu", "pool": "gpu"}
+
+
+def gpu_placement() -> dict[str, Any]:
+    """Queue and pool of the tasks that want an accelerator; more where the installation says so.
+
+    Edge workers are chosen by executor, Kubernetes pods by their template (docs/runbook.md).
+    """
+    placement: dict[str, Any] = {"queue": "gpu", "pool": "gpu"}
+    if executor := os.environ.get("PNEUMO_GPU_EXECUTOR"):
+        placement["executor"] = executor
+    if template := os.environ.get("PNEUMO_GPU_POD_TEMPLATE"):
+        placement["executor_config"] = {"pod_template_file": template}
+    return placement
+
+
+GPU = gpu_placement()
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     fine_tune_epochs: int | None = Field(None, ge=1, le=100, description="Empty: what the recipe says")
     shard_images: int = Field(2048, ge=1, le=65536, description="Images in one shard of cached features")
     require_gpu: bool = Field(False, description="Refuse to train where no GPU is seen")
+    gpu_executor: str | None = Field(
+        None, description="Airflow executor of the GPU tasks; empty: the first one configured"
+    )
+    gpu_pod_template: str | None = Field(None, description="Pod template of the GPU tasks on Kubernetes")
     cache_folder: Path | None = Field(None, description="For copies; empty: below the temporary folder")
     cache_gigabytes: float = Field(20.0, gt=0.0, description="Limit of the copies of features on a disk")
     demo: bool = Field(False, description="Set by `make demo` alone: allows a random backbone, loudly")

@@ -1,0 +1,91 @@
+"""What the files of docker/ promise, checked without a container engine."""
+
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
+OURS = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "gpu-worker")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+
+
+def write_environment(file: Path) -> dict[str, str]:
+    subprocess.run([DOCKER / "environment.sh", file], check=True)
+    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+
+
+def test_the_environment_file_is_the_owners_alone_and_its_secrets_are_drawn(tmp_path: Path) -> None:
+    first, second = write_environment(tmp_path / "first"), write_environment(tmp_path / "second")
+    assert stat.S_IMODE((tmp_path / "first").stat().st_mode) == 0o600
+    assert first.keys() == second.keys()
+    assert not set(first.values()) & set(second.values())
+    assert all(len(value) >= 16 for value in first.values())
+
+
+def test_an_upgrade_adds_what_is_missing_and_keeps_what_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("POSTGRES_PASSWORD=kept\nUI_LISTEN=0.0.0.0:80\n")
+    after = write_environment(file)
+    assert (after["POSTGRES_PASSWORD"], after["UI_LISTEN"]) == ("kept", "0.0.0.0:80")
+    assert write_environment(file) == after
+
+
+def test_a_variable_without_a_default_is_one_that_make_up_writes(tmp_path: Path) -> None:
+    written = write_environment(tmp_path / "env")
+    text = (DOCKER / "compose.yaml").read_text()
+    needed = set(re.findall(r"\$\{(\w+)(?::\?[^}]*)?\}", text))
+    assert needed <= set(written)
+    assert not re.search(r"\$\{\w*(PASSWORD|SECRET|KEY)\w*:?-", text), "a secret has no default"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_can_write_only_where_they_must(services: dict[str, Any], name: str) -> None:
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["restart"] in ("unless-stopped", "on-failure")
+
+
+def test_nothing_but_the_ui_and_the_store_is_published_and_both_on_this_machine(
+    services: dict[str, Any],
+) -> None:
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(published) == {"api-server", "minio", "seaweedfs"}
+    assert all("127.0.0.1" in port for ports in published.values() for port in ports)
+
+
+def test_data_live_in_named_volumes_that_are_declared(services: dict[str, Any]) -> None:
+    declared = set(yaml.safe_load((DOCKER / "compose.yaml").read_text())["volumes"])
+    used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    assert used == declared
+
+
+def test_an_edge_worker_knows_neither_broker_nor_database() -> None:
+    text = (DOCKER / "compose.edge.yaml").read_text()
+    assert "BROKER" not in text
+    assert "RESULT_BACKEND" not in text
+    assert "postgres" not in text
+
+
+def test_only_the_gpu_overlay_asks_for_a_device(services: dict[str, Any]) -> None:
+    assert "deploy" not in services["gpu-worker"]
+    overlay = yaml.safe_load((DOCKER / "compose.gpu.yaml").read_text())
+    reserved = overlay["services"]["gpu-worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert reserved[0]["capabilities"] == ["gpu"]
+
+
+def test_the_build_context_is_a_list_of_what_may_enter() -> None:
+    lines = (DOCKER.parent / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    assert not {".git", "tests", "docker/.env", ".local"} & allowed
