@@ -57,6 +57,10 @@ class AirflowClient:
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
+    def end_run(self, dag_id: str, run_id: str) -> None:
+        """Mark a run as failed: what it still does is stopped."""
+        self._call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
+
     def active_runs(self, dag_id: str) -> list[str]:
         """The runs that wait or work at this moment, the oldest first."""
         found = self._call("GET", f"/dags/{dag_id}/dagRuns?state=running&state=queued&order_by=run_after")
