@@ -16,11 +16,12 @@ SCHEDULE = None if SETTINGS.schedule == "none" else CronTriggerTimetable(SETTING
 @task
 def discover_batches() -> list[str]:
     from pneumo_tasks import journal
+    from pneumo_tasks.dataset.shards import MOST_MAPPED
     from pneumo_tasks.intake.batches import discover_batches
 
     with stage() as now:
         journal.record_start(now.store, now.run_id, {"params": dict(now.context["params"])})
-        return discover_batches(now.store)
+        return discover_batches(now.store)[:MOST_MAPPED]  # the others wait for the next run
 
 
 @task(map_index_template="{{ batch_id }}")
@@ -62,17 +63,22 @@ def compute_class_balance(snapshot: dict) -> dict:
 
 
 @task
-def list_shards(snapshot: dict) -> list[str]:
-    return snapshot["shards"]
+def list_shards(snapshot: dict) -> list[list[str]]:
+    from pneumo_tasks.dataset.shards import in_groups
+
+    return in_groups(snapshot["shards"])
 
 
 @task(**GPU, map_index_template="{{ shard }}")
-def extract_features(snapshot: dict, shard_id: str) -> dict:
+def extract_features(snapshot: dict, shards: list[str]) -> list[dict]:
     from pneumo_tasks.training.features import extract_features
 
-    get_current_context()["shard"] = f"shard {shard_id}"
-    with stage(shard_id) as now:
-        return extract_features(now.settings, now.store, snapshot["snapshot_id"], shard_id)
+    get_current_context()["shard"] = f"shard {', '.join(shards[:3])}{' and more' if shards[3:] else ''}"
+    done = []
+    for shard_id in shards:
+        with stage(shard_id) as now:
+            done.append(extract_features(now.settings, now.store, snapshot["snapshot_id"], shard_id))
+    return done
 
 
 @task(**GPU)
@@ -157,7 +163,7 @@ def pneumonia_retraining() -> None:
     validated = validate_batch.expand(batch_id=discovered)
     snapshot = assemble_dataset(discovered)
     balance = compute_class_balance(snapshot)
-    features = extract_features.partial(snapshot=snapshot).expand(shard_id=list_shards(snapshot))
+    features = extract_features.partial(snapshot=snapshot).expand(shards=list_shards(snapshot))
     head = train_head(snapshot)
     fine_tuned = fine_tune_block5(snapshot)
     evaluated = evaluate_candidate(snapshot)

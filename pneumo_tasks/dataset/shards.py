@@ -1,8 +1,12 @@
 """Shards: parts of a batch whose features are computed and kept together."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pandas as pd
+
+# Airflow maps one task over at most 1,024 items ([core] max_map_length).
+MOST_MAPPED = 500
 
 
 def assign_shards(training: pd.DataFrame, shard_images: int) -> pd.Series:
@@ -32,3 +36,9 @@ def _name(batch_id: str, prefix: str, bits: "pd.Series[str]", shard_images: int,
 def shard_id(batch_id: str, prefix: str) -> str:
     """16 hex digits for the images of a batch whose sha256 starts with the bits ``prefix``."""
     return hashlib.sha256(f"{batch_id}\0{prefix}".encode()).hexdigest()[:16]
+
+
+def in_groups(shards: Sequence[str], most: int = MOST_MAPPED) -> list[list[str]]:
+    """Every shard in one of at most ``most`` groups, whose sizes differ by one at most."""
+    count = min(most, len(shards))
+    return [list(shards[first::count]) for first in range(count)]

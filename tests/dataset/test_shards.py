@@ -1,8 +1,9 @@
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumo_tasks.dataset.shards import assign_shards
+from pneumo_tasks.dataset.shards import assign_shards, in_groups
 from tests.dataset.frames import accepted_frame
 
 
@@ -37,3 +38,12 @@ def test_withdrawing_an_image_leaves_the_others_where_their_features_are(
     if moved:  # the shard and its sibling fit into one now
         assert len(moved | neighbours) <= limit + 1
         assert after[list(moved)].nunique() == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 4883])
+def test_however_many_shards_there_are_airflow_maps_no_more_than_it_can(count: int) -> None:
+    shards = [f"{number:04}" for number in range(count)]
+    groups = in_groups(shards)
+    assert sorted(shard for group in groups for shard in group) == shards
+    assert len(groups) == min(count, 500)
+    assert not groups or max(map(len, groups)) - min(map(len, groups)) <= 1
