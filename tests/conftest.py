@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from pneumo_tasks.local.seaweedfs import S3Server
@@ -19,6 +20,10 @@ from tests.s3_servers import S3Servers
 airflow_home.prepare()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+# A law holds on a busy machine too: what counts is what is computed, not how fast.
+hypothesis.settings.register_profile("pneumo", deadline=None)
+hypothesis.settings.load_profile("pneumo")
 
 
 def pytest_configure() -> None:

@@ -27,12 +27,13 @@ def test_no_schedule_beats_the_work_or_the_longest_task(seconds: list[float], wo
 
 def test_a_task_waits_for_all_that_it_follows_and_for_a_slot_of_its_own_queue() -> None:
     tasks = [
-        Task("a", "default", 5), Task("b", "default", 7), Task("c", "gpu", 1, ("a", "b")), Task("d", "gpu", 2),
-    ]  # fmt: skip
-    rows = {
-        name: (slot, start, end)
-        for name, slot, start, end in simulate(tasks, {"default": 2, "gpu": 1}, NONE).rows
-    }
+        Task("a", "default", 5),
+        Task("b", "default", 7),
+        Task("c", "gpu", 1, ("a", "b")),
+        Task("d", "gpu", 2),
+    ]
+    schedule = simulate(tasks, {"default": 2, "gpu": 1}, NONE)
+    rows = {name: place for name, *place in schedule.rows}
     assert rows["c"] == ["gpu-0", 7, 8]
     assert rows["d"] == ["gpu-0", 0, 2]
 
