@@ -18,7 +18,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, version_of, weights_digest
 from pneumo_tasks.training.examples import score
-from pneumo_tasks.training.fitting import Fit, fit
+from pneumo_tasks.training.fitting import Fit, Training, fit
 from pneumo_tasks.training.head import load_head
 from pneumo_tasks.training.network import build_network
 from pneumo_tasks.training.parity import check_parity
@@ -95,7 +95,10 @@ def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
     with place.hardware.scope():
         model = place.part(stage)
         log.info("fine-tuning: %d parameters, %d examples", place.network.trainable_parameters(), len(train))
-        result = fit("fine-tuning", model, stage, train, validation, place.settings.seed)
+        training = Training(
+            "fine_tune", model, stage, train, validation, place.settings.seed, place.store, place.run_id
+        )
+        result = fit(training)
     return result, place.facts(stage)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pneumo_tasks import layout
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.fitting import fit
+from pneumo_tasks.training.fitting import Training, fit
 from pneumo_tasks.training.workplace import Workplace, load_weights, prepare, save_weights
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
     """Train the head of the settings' recipe and keep its best weights with the run.
 
     Writes runs/<run>/head/weights.npz, then history.json. The same snapshot, recipe and seed give
-    the same weights on the same hardware.
+    the same weights on the same hardware; a retry goes on after the last epoch that was finished.
     """
     started = time.monotonic()
     place = prepare(settings, store, run_id, snapshot_id)
@@ -28,7 +28,8 @@ def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
     log.info("head: %d examples to train on, %d to validate on, class weights %s", len(train),
              len(validation), place.class_weights)  # fmt: skip
     with place.hardware.scope():
-        result = fit("head", place.part(stage), stage, train, validation, settings.seed)
+        training = Training("head", place.part(stage), stage, train, validation, settings.seed, store, run_id)
+        result = fit(training)
     save_weights(store, layout.run(run_id, WEIGHTS), place.network)
     store.put_json(layout.run(run_id, HISTORY), {**result.history(), **place.facts(stage)})
     best = result.epochs[result.best_epoch]
