@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.errors import PromotionRefused, UnsafeStore
+from pneumo_tasks.evaluation.bootstrap import Interval
 from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore
@@ -18,6 +19,33 @@ from pneumo_tasks.promotion.gate import Rule, at_least, judge
 from pneumo_tasks.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+class Figures(BaseModel):
+    """What a list of runs shows of each: test figures, and the change against the champion in shares.
+
+    ``change`` is None where there was no champion; a figure is None where it is undefined.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    recall: float | None
+    precision: float | None
+    auc: float | None
+    recall_interval: Interval | None
+    change: dict[str, float | None] | None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Self:
+        test, versus = evaluation.test, evaluation.champion
+        differences = versus.differences if versus else {}
+        return cls(
+            recall=test.recall,
+            precision=test.precision,
+            auc=test.auc,
+            recall_interval=evaluation.intervals.get("recall"),
+            change={name: found.value if found else None for name, found in differences.items()} or None,
+        )
 
 
 class Decision(BaseModel):
@@ -38,6 +66,7 @@ class Decision(BaseModel):
     champion: str | None = None
     decided_at: str
     approval: Approval | None = None
+    figures: Figures | None = None
 
 
 def decide_promotion(
@@ -83,6 +112,7 @@ def decide(evaluation: Evaluation, rules: Sequence[Rule]) -> Decision:
         sha256=evaluation.sha256,
         champion=evaluation.champion and evaluation.champion.version,
         decided_at=journal.now(),
+        figures=Figures.of(evaluation),
     )
 
 

@@ -1,11 +1,13 @@
 import pytest
 
 from pneumo_tasks import layout
-from pneumo_tasks.evaluation.evaluation import evaluate_candidate
+from pneumo_tasks.evaluation.evaluation import evaluate_candidate, read_evaluation
 from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
+from pneumo_tasks.promotion.registry import promote_model
 from pneumo_tasks.promotion.runs import show_run
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SNAPSHOT, Story
+from tests.promotion.judging import judge
 
 
 def test_a_candidate_above_every_floor_is_approved(settings: Settings, story: Story) -> None:
@@ -27,6 +29,22 @@ def test_the_reason_names_the_rule_the_value_and_the_limit(settings: Settings, s
     for rule in failed:
         assert rule.name in decision.reason
     assert "below its limit" in decision.reason
+
+
+def test_the_decision_alone_holds_the_figures_that_a_list_of_runs_shows(
+    settings: Settings, story: Story
+) -> None:
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    judge(settings, story, "second", "weak")
+    first, second = (read_decision(story.store, name).figures for name in ("first", "second"))
+    assert first is not None
+    assert first.change is None
+    assert second is not None
+    evaluation = read_evaluation(story.store, "second")
+    assert second.recall == evaluation.test.recall
+    assert second.recall_interval == evaluation.intervals["recall"]
+    assert second.change is not None
+    assert second.change["recall"] == pytest.approx((second.recall or 0) - (first.recall or 0))
 
 
 def test_an_undefined_metric_fails_its_rule(settings: Settings, story: Story) -> None:
