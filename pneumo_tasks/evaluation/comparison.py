@@ -8,7 +8,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
-from pneumo_tasks.evaluation.bootstrap import Draws, Resampled, defined, replicate_metrics
+from pneumo_tasks.evaluation.bootstrap import Draws, Resampled, replicate_metrics
+from pneumo_tasks.evaluation.intervals import defined
 from pneumo_tasks.evaluation.metrics import Labels, Metrics, Scores, compute_metrics
 
 COMPARED = ("recall", "precision", "specificity", "accuracy", "auc")

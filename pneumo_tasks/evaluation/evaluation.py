@@ -16,6 +16,7 @@ from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare
 from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evaluation, PredictiveValues
 from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
+from pneumo_tasks.evaluation.intervals import intervals
 from pneumo_tasks.evaluation.looks import count_looks, record_look
 from pneumo_tasks.evaluation.metrics import (
     Labels,
@@ -87,7 +88,7 @@ def evaluate_candidate(
         patients=resampled.patients,
         operating_point=point,
         test=test,
-        intervals=bootstrap.intervals(test, resampled.replicates),
+        intervals=intervals(test, resampled.replicates),
         trivial=compute_metrics(positive, np.ones(len(rows)), 0.5),
         calibration=_calibration(positive, probability, point.temperature),
         predictive_values=_predictive_values(settings, test),

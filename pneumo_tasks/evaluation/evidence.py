@@ -3,8 +3,8 @@
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.snapshots import IndependenceCheck
-from pneumo_tasks.evaluation.bootstrap import Interval
 from pneumo_tasks.evaluation.comparison import Comparison
+from pneumo_tasks.evaluation.intervals import Interval
 from pneumo_tasks.evaluation.metrics import Metrics
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.probes import Occlusion

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.evaluation.bootstrap import Draws, Interval, rate_interval
+from pneumo_tasks.evaluation.bootstrap import Draws
+from pneumo_tasks.evaluation.intervals import Interval, rate_interval
 from pneumo_tasks.evaluation.metrics import Labels
 
 # Columns whose values are slices as they are, and those cut into quarters.

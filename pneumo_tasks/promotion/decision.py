@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.errors import PromotionRefused, UnsafeStore
-from pneumo_tasks.evaluation.bootstrap import Interval
 from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.evaluation.intervals import Interval
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.approval import Approval

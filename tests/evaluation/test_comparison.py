@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from pneumo_tasks.evaluation import bootstrap
+from pneumo_tasks.evaluation import bootstrap, intervals
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare, mcnemar
 from tests.evaluation.test_bootstrap import THRESHOLD, films
 
@@ -51,7 +51,7 @@ def test_pairing_makes_the_interval_of_the_difference_shorter() -> None:
     found = compared(worse, probability)
     difference = found.differences["recall"]
     assert difference is not None
-    alone = bootstrap.wilson(found.test.recall or 0, 390)
+    alone = intervals.wilson(found.test.recall or 0, 390)
     assert difference.high - difference.low < alone.high - alone.low
 
 
