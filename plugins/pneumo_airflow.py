@@ -58,12 +58,24 @@ def stage(part: str = "") -> Iterator[Stage]:
     """Open the settings and the bucket for the running task, and record how long it takes."""
     from pneumo_tasks import journal
 
+    _allow_children()
     context = get_current_context()
     run_id = context["run_id"]
     settings = run_settings(dict(context["params"]))
     store = open_store(settings)
     with journal.stage(store, run_id, context["ti"].task_id, part):
         yield Stage(settings, store, run_id, context)
+
+
+def _allow_children() -> None:
+    """Let a task of a Celery worker start processes of its own.
+
+    The worker marks its pool's processes as daemons, the task's process inherits the mark, and Python
+    refuses children to daemons. Airflow ends a task with everything it started, so nothing is orphaned.
+    """
+    import multiprocessing
+
+    multiprocessing.current_process()._config.pop("daemon", None)  # type: ignore[attr-defined]
 
 
 def run_settings(params: Mapping[str, Any]) -> Settings:
