@@ -58,7 +58,7 @@ def stage(part: str = "") -> Iterator[Stage]:
     """Open the settings and the bucket for the running task, and record how long it takes."""
     from pneumo_tasks import journal
 
-    _allow_children()
+    allow_children()
     context = get_current_context()
     run_id = context["run_id"]
     settings = run_settings(dict(context["params"]))
@@ -67,15 +67,17 @@ def stage(part: str = "") -> Iterator[Stage]:
         yield Stage(settings, store, run_id, context)
 
 
-def _allow_children() -> None:
+def allow_children() -> None:
     """Let a task of a Celery worker start processes of its own.
 
-    The worker marks its pool's processes as daemons, the task's process inherits the mark, and Python
-    refuses children to daemons. Airflow ends a task with everything it started, so nothing is orphaned.
+    The worker's pool marks its processes as daemons, which may have no children, and gives them a key that
+    refuses to be handed to one. Airflow ends a task with everything it started, so nothing is orphaned.
     """
-    import multiprocessing
+    from multiprocessing import process
 
-    multiprocessing.current_process()._config.pop("daemon", None)  # type: ignore[attr-defined]
+    config = process.current_process()._config  # type: ignore[attr-defined]
+    config.pop("daemon", None)
+    config["authkey"] = process.AuthenticationString(bytes(config["authkey"]))
 
 
 def run_settings(params: Mapping[str, Any]) -> Settings:
