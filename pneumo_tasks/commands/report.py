@@ -45,6 +45,14 @@ def show(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON schema of report.json."""
+    from pneumo_tasks.promotion.report_document import Report
+
+    print_json(Report.model_json_schema())
+
+
+@app.command()
 def compare(run_id: str, other: str, as_json: AsJson = False) -> None:
     """Put the figures of two runs side by side."""
     from pneumo_tasks.promotion.report_comparison import compare_runs

@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from pneumo_tasks import journal, layout
 from pneumo_tasks.dataset.balance import read_class_balance
 from pneumo_tasks.dataset.snapshots import snapshot_summary
-from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.errors import FinalError, ObjectMissing, RetryableError
 from pneumo_tasks.evaluation.evaluation import read_evaluation, read_test_scores
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.explanations import worst_misses
@@ -20,13 +20,14 @@ from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.promotion import figures
 from pneumo_tasks.promotion.decision import Decision, read_decision
 from pneumo_tasks.promotion.rendering import figure, render
+from pneumo_tasks.promotion.report_document import Report
 from pneumo_tasks.promotion.runs import optional
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.candidate import read_candidate
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 _HISTORIES = {"head": "Head on cached features", "fine_tune": "Fine-tuning of block 5"}
 
 
@@ -37,11 +38,20 @@ def write_report(
 ) -> dict[str, Any]:
     """Write runs/<run>/report.json and report.html; returns {key, sha256} of the page.
 
-    The page is one file without scripts or outside references, and can be read without Airflow.
+    The page is one file without scripts or outside references, and can be read without Airflow. It
+    may be written again at any time, and says what became of the decision by then. A report that
+    cannot be made never stops or changes a decision: the page then holds the decision and the
+    reason. Only a store that does not answer is an error.
     """
-    report = gather(store, run_id, settings.report_images)
-    page = render_report(report).encode()
-    store.put_json(layout.run(run_id, "report.json"), report)
+    try:
+        report = gather(store, run_id, settings.report_images)
+        page = render_report(report).encode()
+        store.put_json(layout.run(run_id, "report.json"), report)
+    except RetryableError:
+        raise
+    except Exception as error:
+        log.exception("the report of %s cannot be made", run_id)
+        page = render("report_failed.html", decision=_decided(store, run_id), error=str(error)).encode()
     key = layout.run(run_id, "report.html")
     store.put(key, page, "text/html; charset=utf-8")
     log.info("report: %s, %d KiB", key, len(page) // 1024)
@@ -81,10 +91,11 @@ def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, An
             "misses": worst_misses(scores)[["sha256", "file", "label", "probability"]].to_dict("records"),
             "pictures": _pictures(store, run_id) if images else {},
         }
-    return report | {
+    report |= {
         "headline": headline(decision, report["evaluation"], report["promotion"]),
         "banners": _banners(report),
     }
+    return Report.model_validate(report).model_dump(mode="json", by_alias=True)
 
 
 def render_report(report: dict[str, Any]) -> str:
@@ -107,6 +118,14 @@ def headline(
     if decision.decision == "approved":
         return f"Approved: version {decision.version} may become the champion ({found})."
     return f"Rejected: {decision.reason} ({found})."
+
+
+def _decided(store: ObjectStore, run_id: str) -> dict[str, Any]:
+    """What is known of the decision, where even that may be what cannot be read."""
+    try:
+        return read_decision(store, run_id).model_dump(mode="json")
+    except (FinalError, ValueError):
+        return {"run_id": run_id, "decision": "unknown", "reason": "", "rules": []}
 
 
 def _banners(report: dict[str, Any]) -> list[str]:

@@ -1,11 +1,16 @@
-import html.parser
 import re
+
+import html5lib
+import jsonschema
+import pytest
 
 from pneumo_tasks import layout
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-from pneumo_tasks.promotion.decision import decide_promotion, record_nothing_new
+from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
 from pneumo_tasks.promotion.registry import promote_model
 from pneumo_tasks.promotion.report import gather, render_report, write_report
+from pneumo_tasks.promotion.report_document import Report
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SNAPSHOT, Story
 from tests.promotion.judging import judge
@@ -41,11 +46,11 @@ def test_a_refusal_says_which_rule_failed_by_how_much(settings: Settings, story:
     assert "below its limit" in page
 
 
-def test_the_markup_is_balanced_and_no_id_is_used_twice(settings: Settings, story: Story) -> None:
-    checker = _Markup()
-    checker.feed(report_of(settings, story))
-    assert checker.open == []
-    assert len(checker.ids) == len(set(checker.ids))
+def test_the_page_is_valid_html_and_no_id_is_used_twice(settings: Settings, story: Story) -> None:
+    page = report_of(settings, story)
+    html5lib.HTMLParser(strict=True).parse(page)
+    ids = re.findall(r"""\sid=["']([^"']+)""", page)
+    assert len(ids) == len(set(ids))
 
 
 def test_text_in_the_figures_is_text_and_follows_the_page(settings: Settings, story: Story) -> None:
@@ -102,25 +107,35 @@ def test_a_report_written_after_the_promotion_says_so(settings: Settings, story:
     assert gather(story.store, "first")["headline"].startswith("Promoted: version")
 
 
-class _Markup(html.parser.HTMLParser):
-    """Checks that every element that opens also closes."""
+def test_the_json_keeps_to_its_schema(settings: Settings, story: Story) -> None:
+    report_of(settings, story)
+    record_nothing_new(story.store, "quiet", SNAPSHOT, "no new image was accepted")
+    write_report(settings, story.store, "quiet")
+    schema = Report.model_json_schema()
+    for run_id in ("first", "quiet"):
+        document = story.store.read_json(layout.run(run_id, "report.json"))
+        jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document | {"headline": None}, schema)
 
-    void = frozenset({"meta", "br", "img", "hr", "link", "input"})
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
+def test_who_approved_is_on_the_page(settings: Settings, story: Story) -> None:
+    consent = Approval(verdict="promote", by="anna <b>", reason="looked at the flips")
+    promote_model(settings, story.store, judge(settings, story, "first"), consent)
+    page = render_report(gather(story.store, "first"))
+    assert "Approved by anna &lt;b&gt;" in page
+    assert "looked at the flips" in page
+    assert "Ledger entry 1, by anna" in page
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        if tag not in self.void:
-            self.open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.void:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+def test_a_report_that_cannot_be_made_changes_no_decision(settings: Settings, story: Story) -> None:
+    run_id = judge(settings, story, "first")
+    before = read_decision(story.store, run_id)
+    story.store.put_json(layout.run(run_id, "class_balance.json"), {"not": "a balance"})
+    written = write_report(settings, story.store, run_id)
+    page = story.store.read(written["key"]).decode()
+    assert "The decision stands" in page
+    assert "test recall: pass" in page
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert read_decision(story.store, run_id) == before
+    assert promote_model(settings, story.store, run_id)["version"] == before.version
