@@ -16,6 +16,7 @@ WITHDRAWALS = "withdrawals/"
 DATASETS = "datasets/"
 RUNS = "runs/"
 MODELS = "models/"
+COMPARED = "compare."
 STORE_PROBES = "store-probes/"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -91,6 +92,16 @@ def features(extractor_id: str, shard_id: str, name: str = "") -> str:
 
 def run(run_id: str, name: str = "") -> str:
     return f"{RUNS}{run_key(run_id)}/{name}"
+
+
+def comparison(comparison_id: str) -> str:
+    """The table of one comparison of recipes."""
+    return f"comparisons/{identifier(comparison_id, 'comparison id')}.json"
+
+
+def compared_run(comparison_id: str, recipe: str) -> str:
+    """The run that a comparison trains one recipe in; lists of runs leave such runs out."""
+    return f"{COMPARED}{comparison_id}.{recipe}"
 
 
 def model(version: str, name: str = "") -> str:

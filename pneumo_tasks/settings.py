@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     gpu_pod_template: str | None = Field(None, description="Pod template of the GPU tasks on Kubernetes")
     cache_folder: Path | None = Field(None, description="For copies; empty: below the temporary folder")
     cache_gigabytes: float = Field(20.0, gt=0.0, description="Limit of the copies of features on a disk")
+    export_onnx: bool = Field(True, description="Also write the model as an ONNX file")
     demo: bool = Field(False, description="Set by `make demo` alone: allows a random backbone, loudly")
 
     # when to promote

@@ -51,6 +51,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, s3_server: S3Server) -> None:
     monkeypatch.setenv("PNEUMO_S3_ENDPOINT", s3_server.endpoint)
     monkeypatch.setenv("PNEUMO_BUCKET", f"test-{uuid.uuid4().hex[:12]}")
     monkeypatch.setenv("PNEUMO_DEMO", "true")
+    monkeypatch.setenv("PNEUMO_EXPORT_ONNX", "false")  # half a minute; test_onnx_export.py does it
     monkeypatch.setenv("PNEUMO_BACKBONE_WEIGHTS", "random")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)

@@ -33,8 +33,9 @@ class RunSummary(BaseModel):
 
 
 def list_runs(store: ObjectStore) -> list[RunSummary]:
-    """Every run that left anything in the bucket, the youngest first."""
-    runs = [show_run(store, name) for name in store.list_folders(layout.RUNS)]
+    """Every run that left anything in the bucket, the youngest first; not those of a comparison."""
+    names = [name for name in store.list_folders(layout.RUNS) if not name.startswith(layout.COMPARED)]
+    runs = [show_run(store, name) for name in names]
     return sorted(runs, key=lambda run: (run.started or run.decided_at or "", run.run_id), reverse=True)
 
 

@@ -30,6 +30,9 @@ def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Man
         "evaluation.json": canonical_json(evaluation.model_dump(mode="json")),
         "model_card.md": render_model_card(candidate, evaluation).encode(),
     }
+    if candidate.onnx is not None:
+        onnx = layout.run(run_id, "candidate.onnx")
+        documents["model.onnx"] = store.read_verified(onnx, candidate.onnx.sha256)
     files = {name: _write_once(store, layout.model(version, name), body) for name, body in documents.items()}
     check_digest(files["model.keras"], candidate.sha256, layout.model(version, "model.keras"))
     manifest = canonical_json(_manifest(evaluation, files).model_dump(mode="json"))

@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,20 @@ def chunks(images: Iterable[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint
 
 
 def run_on_images(model: Any, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Run a model with one output on images of any size; those of one size go through together."""
+    """Run a model with one output on images of any size."""
+    return by_size(model.predict_on_batch, images)
+
+
+def by_size(
+    ask: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: list[NDArray[np.uint8]]
+) -> NDArray[np.float32]:
+    """What ``ask`` says about each image, uint8 (H, W); those of one size go through together."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for index, image in enumerate(images):
         by_shape.setdefault(image.shape, []).append(index)
     answers: list[NDArray[np.float32] | None] = [None] * len(images)
     for indices in by_shape.values():
         batch = np.stack([images[i] for i in indices])[..., None]
-        for index, answer in zip(indices, model.predict_on_batch(batch), strict=True):
+        for index, answer in zip(indices, ask(batch), strict=True):
             answers[index] = answer
     return np.stack([answer for answer in answers if answer is not None])

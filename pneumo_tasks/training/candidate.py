@@ -18,6 +18,16 @@ class BackboneFacts(BaseModel):
     random: bool
 
 
+class OnnxFacts(BaseModel):
+    """candidate.onnx, the same graph: ``parity`` is its greatest difference from candidate.keras."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    bytes: int
+    parity: float
+
+
 class Candidate(BaseModel):
     """runs/<run>/candidate.json, written last: its presence means that candidate.keras is whole.
 
@@ -30,6 +40,7 @@ class Candidate(BaseModel):
 
     version: str
     sha256: str
+    onnx: OnnxFacts | None = None
     weights_sha256: str
     recipe: str
     snapshot_id: str

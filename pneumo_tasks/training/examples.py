@@ -113,7 +113,8 @@ def score(model: Any, examples: Examples, batch: int = 128) -> NDArray[np.float3
     parts = []
     for number, start in enumerate(range(0, len(examples), batch)):
         features = examples.features(np.arange(start, min(start + batch, len(examples))))
-        parts.append(model.predict_on_batch(list(features) if len(features) > 1 else features[0]))
+        answer = model.predict_on_batch(list(features) if len(features) > 1 else features[0])
+        parts.append(answer[: len(features[0])])  # each mirrored device answers for the whole batch
         if number % RELEASE_EVERY == RELEASE_EVERY - 1:
             examples.release()
     examples.release()

@@ -16,12 +16,14 @@ from pneumo_tasks import journal, layout
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
-from pneumo_tasks.training.candidate import BackboneFacts, Candidate, version_of, weights_digest
+from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts, version_of, weights_digest
 from pneumo_tasks.training.examples import score
 from pneumo_tasks.training.fitting import Fit, Training, fit
 from pneumo_tasks.training.head import load_head
-from pneumo_tasks.training.network import build_network
-from pneumo_tasks.training.parity import check_parity
+from pneumo_tasks.training.heads import PROBABILITY
+from pneumo_tasks.training.network import Network, build_network
+from pneumo_tasks.training.onnx_export import export_onnx
+from pneumo_tasks.training.parity import check_parity, sample_films
 from pneumo_tasks.training.workplace import Workplace, prepare
 
 log = logging.getLogger(__name__)
@@ -41,14 +43,16 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
     store.put_json(layout.run(run_id, "fine_tune/history.json"), {**result.history(), **facts})
     with tempfile.TemporaryDirectory(prefix="pneumo-") as folder:
         path = Path(folder) / "candidate.keras"
-        weights_sha256 = _export(place, path)
-        probabilities, difference = check_parity(place, path, _cached_scores(place))
+        exported = _export(place, path)
+        probabilities, difference = check_parity(place, path, _cached_scores(place, exported))
         _write_scores(place, probabilities)
         digest = store.upload(layout.run(run_id, "candidate.keras"), path)
+        onnx = _export_onnx(place, path)
     candidate = Candidate(
         version=version_of(digest, snapshot_id, place.recipe.name),
         sha256=digest,
-        weights_sha256=weights_sha256,
+        onnx=onnx,
+        weights_sha256=weights_digest(exported.whole),
         recipe=place.recipe.name,
         snapshot_id=snapshot_id,
         run_id=run_id,
@@ -102,18 +106,29 @@ def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
     return result, place.facts(stage)
 
 
-def _cached_scores(place: Workplace) -> NDArray[np.float32]:
+def _cached_scores(place: Workplace, exported: Network) -> NDArray[np.float32]:
+    """What the exported graph's own trained part says about the cached features, in float32."""
     stage = place.recipe.stages[-1]
-    return score(place.part(stage), place.examples("validation", stage.cuts))
+    return score(exported.part(stage.cuts, PROBABILITY), place.examples("validation", stage.cuts))
 
 
-def _export(place: Workplace, path: Path) -> str:
+def _export(place: Workplace, path: Path) -> Network:
     """Save a freshly built float32 graph with the trained weights: nothing of the training clings to it."""
     trained = place.network.whole.get_weights()
     fresh = build_network(place.recipe, place.weights, place.views, place.settings.seed)
     fresh.whole.set_weights(trained)
     save_artefact(fresh.whole, path)
-    return weights_digest(fresh.whole)
+    return fresh
+
+
+def _export_onnx(place: Workplace, path: Path) -> OnnxFacts | None:
+    """Write candidate.onnx beside candidate.keras, where the settings ask for it."""
+    if not place.settings.export_onnx:
+        return None
+    onnx = path.with_suffix(".onnx")
+    difference = export_onnx(path, onnx, sample_films(place))
+    digest = place.store.upload(layout.run(place.run_id, "candidate.onnx"), onnx)
+    return OnnxFacts(sha256=digest, bytes=onnx.stat().st_size, parity=difference)
 
 
 def _write_scores(place: Workplace, probabilities: NDArray[np.float32]) -> None:

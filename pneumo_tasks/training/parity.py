@@ -31,9 +31,7 @@ def check_parity(
     rows = place.rows[place.rows["split"] == "validation"]
     same = {place.source.precision, place.hardware.training_precision} == {"float32"}
     limit = SAME_PRECISION if same else LOWER_PRECISION
-    chosen = (
-        np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int) if same else np.arange(len(rows))
-    )
+    chosen = _sample(len(rows)) if same else np.arange(len(rows))
     asked = _scores_of_file(place, path, rows.iloc[chosen])
     difference = float(np.abs(asked - cached[chosen]).max())
     log.info("the exported model differs from the cached path by %.1e at most, limit %g", difference, limit)
@@ -45,6 +43,16 @@ def check_parity(
             + ("." if same else ", or set PNEUMO_PRECISION=float32."),
         )
     return (cached if same else asked), difference
+
+
+def sample_films(place: Workplace) -> list[NDArray[np.uint8]]:
+    """Some validation films, spread over the split."""
+    rows = place.rows[place.rows["split"] == "validation"]
+    return next(read_films(place.settings, place.store, rows.iloc[_sample(len(rows))], SAMPLE))
+
+
+def _sample(count: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(SAMPLE, count)).astype(np.int64)
 
 
 def _scores_of_file(place: Workplace, path: Path, rows: pd.DataFrame) -> NDArray[np.float32]:

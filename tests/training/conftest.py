@@ -88,5 +88,6 @@ def small(
             "head_epochs": 2,
             "fine_tune_epochs": 1,
             "precision": "float32",
+            "export_onnx": False,
         }
     )

@@ -22,7 +22,7 @@ def slow_recipe() -> recipes.Recipe:
 def slow_settings(folder: Path) -> Settings:
     recipes.RECIPES["slow"] = slow_recipe()
     given = {"recipe": "slow", "cache_folder": folder, "head_epochs": 1, "precision": "float32"}
-    return Settings.load(given)
+    return Settings.load({**given, "export_onnx": False})
 
 
 def main() -> None:

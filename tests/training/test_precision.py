@@ -1,0 +1,124 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumo_tasks import layout
+from pneumo_tasks.errors import BadConfiguration, ObjectMissing
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.backbones import resolve_weights
+from pneumo_tasks.training.candidate import read_candidate
+from pneumo_tasks.training.extractors import Extractor, pass_of
+from pneumo_tasks.training.feature_shards import open_shard
+from pneumo_tasks.training.features import extract_features
+from pneumo_tasks.training.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.frames import SQUASH
+from pneumo_tasks.training.hardware import best_precision, processor_flags
+from pneumo_tasks.training.head import train_head
+from pneumo_tasks.training.local_cache import LocalCache
+from pneumo_tasks.training.parity import LOWER_PRECISION
+from pneumo_tasks.training.precision import ERROR_LIMIT, read_error, record_error, relative_error
+from pneumo_tasks.training.recipes import find_recipe
+from pneumo_tasks.training.workplace import prepare
+from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
+
+has_bfloat16 = pytest.mark.skipif(
+    best_precision([], processor_flags()) == "float32", reason="this processor has no bfloat16"
+)
+
+
+def _extractor(settings: Settings, store: ObjectStore, cut: str, precision: str) -> Extractor:
+    recipe = find_recipe(settings.recipe)
+    weights = resolve_weights(settings, store, recipe.backbone)
+    return pass_of(recipe, weights, SQUASH, precision).output(cut)
+
+
+@has_bfloat16
+def test_features_in_bfloat16_train_a_model_whose_file_decides(small: Settings, store: ObjectStore) -> None:
+    write_snapshot(store, images=20)
+    settings = small.model_copy(update={"precision": "mixed_bfloat16"})
+    for shard in ("shard0", "shard1"):
+        assert extract_features(settings, store, SNAPSHOT, shard)["precision"] == "mixed_bfloat16"
+    extractor = _extractor(settings, store, "block4_pool", "mixed_bfloat16")
+    assert open_shard(store, LocalCache(settings), extractor, "shard0").array.dtype == np.float16
+    assert 0 < (read_error(store, extractor) or 0) < ERROR_LIMIT
+
+    train_head(settings, store, RUN, SNAPSHOT)
+    fine_tune_block5(settings, store, RUN, SNAPSHOT)
+    candidate = read_candidate(store, RUN)
+    assert candidate.precision == "mixed_bfloat16"
+    assert 0 < (candidate.parity or 0) <= LOWER_PRECISION
+    facts = store.read_json(layout.run(RUN, "head/history.json"))["precision"]
+    assert 0 < facts["relative_errors"]["block5_pool"] < ERROR_LIMIT
+    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
+    assert len(scores) == 8
+
+
+def test_training_uses_what_was_extracted_whatever_its_own_precision(
+    small: Settings, store: ObjectStore
+) -> None:
+    write_snapshot(store, images=12)
+    for shard in ("shard0", "shard1"):
+        extract_features(small, store, SNAPSHOT, shard)
+    place = prepare(small.model_copy(update={"precision": "mixed_float16"}), store, RUN, SNAPSHOT)
+    assert len(place.examples("train", ("block5_pool",))) > 0
+    assert place.source.precision == "float32"
+
+
+def test_features_of_two_precisions_are_not_mixed(small: Settings, store: ObjectStore) -> None:
+    write_snapshot(store, images=12)
+    extract_features(small, store, SNAPSHOT, "shard0")
+    place = prepare(small, store, RUN, SNAPSHOT)
+    with pytest.raises(ObjectMissing, match="PNEUMO_PRECISION"):
+        place.examples("train", ("block5_pool",))
+
+
+def test_a_precision_that_is_too_far_off_is_refused(small: Settings, store: ObjectStore) -> None:
+    extractor = _extractor(small, store, "pooled", "mixed_bfloat16")
+    with pytest.raises(BadConfiguration, match="PNEUMO_PRECISION=float32"):
+        record_error(store, extractor, 0.03, 32)
+    assert read_error(store, extractor) is None
+    assert read_error(store, _extractor(small, store, "pooled", "float32")) == 0.0
+
+
+def test_the_relative_error_is_that_of_all_values_together() -> None:
+    exact = np.array([3.0, 4.0])
+    assert relative_error(np.array([3.0, 4.05]), exact) == pytest.approx(0.01)
+
+
+def test_a_further_layer_of_block5_is_derived_from_cached_block4(
+    small: Settings, store: ObjectStore, small_recipe
+) -> None:
+    rows = write_snapshot(store, images=12)
+    extract_features(small, store, SNAPSHOT, "shard0")
+    small_recipe("conv3", "article-vgg16-block5-conv3")
+    settings = small.model_copy(update={"recipe": "conv3"})
+    extractor = _extractor(settings, store, "block5_conv2", "float32")
+    key = rows["key"].iloc[0]
+    film = store.read(key)
+    store.delete(key)  # the films are not needed
+    assert extract_features(settings, store, SNAPSHOT, "shard0")["cuts"] == ["block5_conv2"]
+    derived = open_shard(store, LocalCache(settings), extractor, "shard0").read(list(rows["sha256"][::2]))
+
+    store.put(key, film)
+    for entry in list(store.list_objects("features/")):
+        store.delete(entry.key)
+    extract_features(settings, store, SNAPSHOT, "shard0")
+    direct = open_shard(store, LocalCache(settings), extractor, "shard0").read(list(rows["sha256"][::2]))
+    np.testing.assert_allclose(derived, direct, atol=1e-4)
+
+
+def test_a_withdrawn_film_is_not_trained_on_though_its_features_are_there(
+    small: Settings, store: ObjectStore
+) -> None:
+    rows = write_snapshot(store, images=12)
+    for shard in ("shard0", "shard1"):
+        extract_features(small, store, SNAPSHOT, shard)
+    left = rows.drop(index=rows.index[rows["split"] == "train"][0])
+    store.put(layout.dataset(SNAPSHOT, "training.parquet"), left.to_parquet(index=False))
+    for shard in ("shard0", "shard1"):
+        assert extract_features(small, store, SNAPSHOT, shard)["computed"] == 0
+    train = prepare(small, store, RUN, SNAPSHOT).examples("train", ("block5_pool",))
+    assert list(train.image) == list(left[left["split"] == "train"]["sha256"])
