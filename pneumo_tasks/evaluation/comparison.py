@@ -97,18 +97,13 @@ def compare(
     mine: Scores = scores["probability"].to_numpy(np.float64)
     found = compute_metrics(positive, mine, threshold)
     test = compute_metrics(positive, theirs, other.threshold)
-    ours = resampled.replicates
-    replicates = replicate_metrics(positive, theirs, other.threshold, resampled.codes, resampled.draws)
     right, other_right = (mine >= threshold) == positive, (theirs >= other.threshold) == positive
     return Comparison(
         version=other.version,
         sha256=other.sha256,
         run_id=other.run_id,
         test=test,
-        differences={
-            name: _difference(getattr(found, name), getattr(test, name), ours[name] - replicates[name])
-            for name in COMPARED
-        },
+        differences=_differences(positive, found, test, theirs, resampled),
         mcnemar={
             "pneumonia": mcnemar(right[positive], other_right[positive]),
             "normal": mcnemar(right[~positive], other_right[~positive]),
@@ -117,11 +112,29 @@ def compare(
     )
 
 
+def against_trivial(
+    positive: Labels, found: Metrics, trivial: Metrics, resampled: Resampled
+) -> dict[str, Difference | None]:
+    """What the candidate ``found`` is ahead of calling every film ill, on the same films and resamples."""
+    return _differences(positive, found, trivial, np.ones(len(positive)), resampled)
+
+
 def mcnemar(right: Labels, other_right: Labels) -> McNemar:
     """McNemar's exact test (1947) on paired verdicts."""
     ours, theirs = int((right & ~other_right).sum()), int((other_right & ~right).sum())
     p = float(binomtest(ours, ours + theirs).pvalue) if ours + theirs else 1.0
     return McNemar(only_candidate_right=ours, only_other_right=theirs, p=p)
+
+
+def _differences(
+    positive: Labels, found: Metrics, other: Metrics, theirs: Scores, resampled: Resampled
+) -> dict[str, Difference | None]:
+    ours = resampled.replicates
+    replicates = replicate_metrics(positive, theirs, other.threshold, resampled.codes, resampled.draws)
+    return {
+        name: _difference(getattr(found, name), getattr(other, name), ours[name] - replicates[name])
+        for name in COMPARED
+    }
 
 
 def _difference(ours: float | None, theirs: float | None, replicates: Draws) -> Difference | None:

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumo_tasks import journal, layout
-from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
+from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary, test_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation import bootstrap
-from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare
+from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial, compare
 from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evaluation, PredictiveValues
 from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
 from pneumo_tasks.evaluation.intervals import intervals
@@ -31,7 +31,9 @@ from pneumo_tasks.evaluation.operating_point import OperatingPoint, calibrated, 
 from pneumo_tasks.evaluation.probes import Occlusion, measure_occlusion, probe_sample
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
 from pneumo_tasks.evaluation.serving import ServingCheck, check_serving
+from pneumo_tasks.evaluation.shift import ShiftFact, batch_drift
 from pneumo_tasks.evaluation.slices import slice_figures
+from pneumo_tasks.intake.accepted import accepted_verdicts
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import score_images
@@ -74,6 +76,7 @@ def evaluate_candidate(
         scores["called"] = called = probability >= point.threshold
         resampled = _resample(settings, scores, point)
         test = compute_metrics(positive, probability, point.threshold)
+        trivial = compute_metrics(positive, np.ones(len(rows)), 0.5)
         against = _Against(store, run_id, summary.test_set_id, scores, point, resampled)
         versus = against.measure(champion, "champion_probability")
         if settings.report_images:
@@ -89,7 +92,8 @@ def evaluate_candidate(
         operating_point=point,
         test=test,
         intervals=intervals(test, resampled.replicates),
-        trivial=compute_metrics(positive, np.ones(len(rows)), 0.5),
+        trivial=trivial,
+        trivial_differences=against_trivial(positive, test, trivial, resampled),
         calibration=_calibration(positive, probability, point.temperature),
         predictive_values=_predictive_values(settings, test),
         slices=slice_figures(rows, called, resampled.codes, resampled.draws, settings.slice_min_images),
@@ -98,6 +102,7 @@ def evaluate_candidate(
         serving=serving,
         occlusion=occlusion,
         independence=summary.checks,
+        shift=_shift(store, summary),
         looks=count_looks(store, summary.test_set_id),
         resamples=settings.resamples,
         seed=settings.seed,
@@ -191,6 +196,11 @@ def _serving(stored: StoredModel, rows: pd.DataFrame, probability: Scores, test_
     found = check_serving(stored.path, {str(i): (film, float(probability[i])) for i, film in films})
     stored.store.put_json(key, found.model_dump(mode="json"))
     return found
+
+
+def _shift(store: ObjectStore, summary: SnapshotSummary) -> list[ShiftFact]:
+    batches = [str(batch["batch_id"]) for batch in summary.batches]
+    return list(batch_drift(accepted_verdicts(store), batches))
 
 
 def _occlusion(stored: StoredModel, rows: pd.DataFrame, probability: Scores) -> Occlusion:

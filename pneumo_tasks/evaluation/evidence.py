@@ -3,12 +3,13 @@
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.snapshots import IndependenceCheck
-from pneumo_tasks.evaluation.comparison import Comparison
+from pneumo_tasks.evaluation.comparison import Comparison, Difference
 from pneumo_tasks.evaluation.intervals import Interval
 from pneumo_tasks.evaluation.metrics import Metrics
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.probes import Occlusion
 from pneumo_tasks.evaluation.serving import ServingCheck
+from pneumo_tasks.evaluation.shift import ShiftFact
 from pneumo_tasks.evaluation.slices import Slice
 
 
@@ -57,6 +58,7 @@ class Evaluation(BaseModel):
     test: Metrics
     intervals: dict[str, Interval | None]
     trivial: Metrics
+    trivial_differences: dict[str, Difference | None] = {}
     calibration: Calibration | None
     predictive_values: list[PredictiveValues]
     slices: list[Slice]
@@ -65,6 +67,7 @@ class Evaluation(BaseModel):
     serving: ServingCheck
     occlusion: Occlusion
     independence: list[IndependenceCheck]
+    shift: list[ShiftFact] = []
     looks: int
     resamples: int
     seed: int

@@ -4,7 +4,8 @@ import pytest
 import scipy.stats
 
 from pneumo_tasks.evaluation import bootstrap, intervals
-from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare, mcnemar
+from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial, compare, mcnemar
+from pneumo_tasks.evaluation.metrics import compute_metrics
 from tests.evaluation.test_bootstrap import THRESHOLD, films
 
 OTHER = ChampionRef("v1", "0" * 64, THRESHOLD, "before")
@@ -73,3 +74,16 @@ def test_mcnemar_is_the_exact_test_on_the_discordant_pairs() -> None:
     assert (found.only_candidate_right, found.only_other_right) == (8, 2)
     assert found.p == pytest.approx(scipy.stats.binomtest(8, 10).pvalue)
     assert mcnemar(right, right).p == 1.0
+
+
+def test_the_trivial_model_finds_all_and_clears_nobody() -> None:
+    positive, probability, patients = films()
+    found, trivial = (compute_metrics(positive, p, THRESHOLD) for p in (probability, np.ones(624)))
+    resampled = bootstrap.resample(pd.Series(patients), positive, probability, THRESHOLD, 200, seed=7)
+    ahead = against_trivial(positive, found, trivial, resampled)
+    assert ahead["recall"] is not None
+    assert ahead["recall"].value == pytest.approx((found.recall or 0) - 1)
+    assert ahead["specificity"] is not None
+    assert ahead["specificity"].low > 0.5
+    assert ahead["auc"] is not None
+    assert ahead["auc"].value == pytest.approx((found.auc or 0) - 0.5)

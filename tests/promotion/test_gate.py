@@ -1,10 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumo_tasks.promotion.gate import at_least, at_most
+from pneumo_tasks.evaluation.comparison import Difference
+from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.evaluation.metrics import compute_metrics
+from pneumo_tasks.promotion.gate import at_least, at_most, judge
+from pneumo_tasks.settings import Settings
+from tests.evaluation.story import SERVED
 
 _SHARES = st.floats(0, 1)
 
@@ -36,3 +42,121 @@ def test_a_better_value_never_turns_a_pass_into_a_fail(value: float, limit: floa
         assert at_least("recall", value + gain, limit, "").verdict == "pass"
     if at_most("seconds", value, limit, "").verdict == "pass":
         assert at_most("seconds", value - gain, limit, "").verdict == "pass"
+
+
+def evidence() -> Evaluation:
+    """A candidate's evidence with which every rule passes."""
+    positive = np.arange(100) < 60
+    found = compute_metrics(positive, np.where(positive, 0.9, 0.1), 0.5)
+    difference = Difference(value=0.0, low=-0.01, high=0.01, bound=-0.008)
+    champion = {"version": "v1", "sha256": "0" * 64, "run_id": "before", "mcnemar": {}, "flips": []}
+    versus = {"test": found, "differences": dict.fromkeys(("recall", "precision"), difference)}
+    share = {"images": 60, "value": 0.95, "interval": None}
+    empty = {"images": 0, "value": None, "interval": None}
+    return Evaluation.model_validate(
+        {
+            **dict.fromkeys(("run_id", "version", "sha256", "recipe", "snapshot_id"), "x"),
+            "test_set_id": "t",
+            "patients": 50,
+            "evaluated_at": "now",
+            "looks": 1,
+            "seed": 7,
+            "resamples": 100,
+            "synthetic": False,
+            "random_backbone": False,
+            "calibration": None,
+            "predictive_values": [],
+            "original": None,
+            "trivial": found,
+            "operating_point": {
+                "policy": "youden",
+                "target": None,
+                "threshold": 0.5,
+                "temperature": 1.0,
+                "validation": found,
+                "curve": [],
+            },
+            "test": found,
+            "intervals": {name: {"low": 0.9, "high": 0.99} for name in ("recall", "precision")},
+            "slices": [{"by": "site", "value": "A", "recall": share, "specificity": empty, "small": False}],
+            "champion": champion | versus,
+            "serving": SERVED,
+            "occlusion": {"images": 9, "rim": 0.12, "auc": 1.0, "auc_masked": 0.99, "shift": 0.01},
+            "independence": [{"name": "patients in two splits", "value": 0, "limit": 0, "verdict": "pass"}],
+        }
+    )
+
+
+def verdicts(settings: Settings, evaluation: Evaluation) -> dict[str, str]:
+    return {rule.name: rule.verdict for rule in judge(settings, evaluation)}
+
+
+def with_figures(figures: dict[str, float]) -> dict[str, str]:
+    test = PASSING.test.model_copy(update=figures)
+    return verdicts(LIMITS, PASSING.model_copy(update={"test": test}))
+
+
+PASSING = evidence()
+LIMITS = Settings.model_construct(min_recall_bound=0.85, min_precision_bound=0.85)
+
+
+def test_every_kind_of_rule_is_there_in_the_order_of_the_report() -> None:
+    found = verdicts(LIMITS, PASSING)
+    assert list(found) == [
+        *("test recall", "test precision", "test AUC", "test recall, lower end", "test precision, lower end"),
+        *("recall against the champion", "precision against the champion", "worst slice recall"),
+        *("independence: patients in two splits", "artefact loads", "artefact parity"),
+        *("odd films answered", "seconds a film", "memory, MB", "AUC shift with the rim masked"),
+    ]
+    assert set(found.values()) == {"pass"}
+
+
+def test_the_first_candidate_is_judged_by_the_floors_alone() -> None:
+    found = verdicts(Settings.model_construct(), PASSING.model_copy(update={"champion": None}))
+    assert not [name for name in found if "champion" in name or "lower end" in name]
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(("recall", "precision", "auc"), st.tuples(_SHARES, _SHARES))))
+def test_making_any_figure_better_never_turns_a_pass_into_a_fail(
+    figures: dict[str, tuple[float, float]],
+) -> None:
+    worse = with_figures({name: min(pair) for name, pair in figures.items()})
+    better = with_figures({name: max(pair) for name, pair in figures.items()})
+    assert all(better[name] == "pass" for name, verdict in worse.items() if verdict == "pass")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (("champion", "differences", "recall"), "recall against the champion"),
+        (("champion", "differences", "precision"), "precision against the champion"),
+        (("intervals", "recall"), "test recall, lower end"),
+        (("serving", "parity"), "artefact parity"),
+        (("serving", "latency_seconds"), "seconds a film"),
+        (("serving", "memory_mb"), "memory, MB"),
+        (("occlusion", "shift"), "AUC shift with the rim masked"),
+    ],
+)
+def test_missing_evidence_fails_its_rule_and_no_other(path: tuple[str, ...], name: str) -> None:
+    document = PASSING.model_dump()
+    part = document
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = None
+    found = verdicts(LIMITS, Evaluation.model_validate(document))
+    assert [rule for rule, verdict in found.items() if verdict == "fail"] == [name]
+
+
+def test_an_artefact_that_does_not_load_says_why() -> None:
+    broken = PASSING.serving.model_copy(update={"loads": False, "error": "exit 1: no such layer"})
+    rules = judge(LIMITS, PASSING.model_copy(update={"serving": broken}))
+    (loads,) = [rule for rule in rules if rule.name == "artefact loads"]
+    assert (loads.verdict, "no such layer" in loads.why) == ("fail", True)
+
+
+def test_a_slice_is_judged_only_where_it_holds_enough_images() -> None:
+    (part,) = PASSING.slices
+    poor = part.model_copy(update={"recall": part.recall.model_copy(update={"value": 0.5})})
+    few = part.model_copy(update={"recall": poor.recall.model_copy(update={"images": 49})})
+    assert verdicts(LIMITS, PASSING.model_copy(update={"slices": [poor]}))["worst slice recall"] == "fail"
+    assert "worst slice recall" not in verdicts(LIMITS, PASSING.model_copy(update={"slices": [few]}))
