@@ -4,6 +4,7 @@ import pytest
 
 from pneumo_tasks import layout
 from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, ObjectMissing, PromotionRefused
+from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.champion import move_pointer, read_pointer
 from pneumo_tasks.promotion.decision import read_decision
@@ -88,6 +89,38 @@ def test_a_candidate_that_is_worse_than_the_new_champion_is_refused_after_all(
     with pytest.raises(PromotionRefused, match="against the champion"):
         promote_model(lax, story.store, slow)
     assert show_run(story.store, slow).decision == "rejected"
+
+
+class Busy(ObjectStore):
+    """Somebody else is promoted just before each of the first moves of the pointer."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, rivals: list[str]) -> None:
+        super().__init__(store.client, store.bucket)
+        self.settings, self.store, self.rivals = settings, store, rivals
+
+    def replace_if_unchanged(self, key: str, body: bytes, etag: str | None) -> str:
+        if key == layout.CHAMPION and self.rivals:
+            promote_model(self.settings, self.store, self.rivals.pop())
+        return super().replace_if_unchanged(key, body, etag)
+
+
+@pytest.mark.parametrize("rivals", [1, 2])
+def test_a_candidate_overtaken_once_is_judged_again_and_twice_gives_up(
+    settings: Settings, story: Story, rivals: int
+) -> None:
+    others = [judge(settings, story, f"rival-{number}", "better") for number in range(rivals)]
+    slow = judge(settings, story, "slow", "better")
+    busy = Busy(settings, story.store, others)
+    if rivals == 1:
+        promote_model(settings, busy, slow)
+        assert show_run(story.store, slow).decision == "promoted"
+    else:
+        with pytest.raises(PromotionRefused, match="changed twice"):
+            promote_model(settings, busy, slow)
+        assert "changed twice" in read_decision(story.store, slow).reason
+        champion = read_champion(story.store)
+        assert champion is not None
+        assert champion.run_id == "rival-0"
 
 
 def test_a_stale_pointer_is_never_overwritten(settings: Settings, story: Story) -> None:
