@@ -28,7 +28,6 @@ AGREEMENTS = (0.98, 0.95, 0.9, 0.8)
 SIMILARITIES = (0.0, 0.3, 0.6)
 OPERATING_POINTS = ((0.94, 0.75), (0.97, 0.88), (0.985, 0.95))
 COVERED = ("recall", "specificity", "precision", "npv", "f1", "accuracy", "auc")
-AREA_EVERY = 4  # the area's resamples cost twenty times those of the rates
 SIMILARITY, THRESHOLD = 0.3, 0.5
 
 Random = np.random.Generator
@@ -114,23 +113,18 @@ def coverage(random: Random, repeats: int, resamples: int) -> list[dict[str, flo
         model = {"recall": recall, "specificity": specificity}
         truth = _truth(recall, specificity)
         for similarity in SIMILARITIES:
-            hits: dict[str, list[bool]] = {name: [] for name in COVERED}
-            for number in range(repeats):
+            hits = dict.fromkeys(COVERED, 0)
+            for _ in range(repeats):
                 positive, codes = films(random)
                 (probability,) = scores(random, positive, codes, [model], 0.9, similarity)
                 draws = drawn_patients(random, resamples)
-                if number % AREA_EVERY:
-                    replicates = replicate_rates(positive, probability >= THRESHOLD, codes, draws)
-                else:
-                    replicates = replicate_metrics(positive, probability, THRESHOLD, codes, draws)
+                replicates = replicate_metrics(positive, probability, THRESHOLD, codes, draws)
                 found = intervals(compute_metrics(positive, probability, THRESHOLD), replicates)
-                for name in set(COVERED) & set(found):
+                for name in COVERED:
                     interval = found[name]
-                    held = interval is not None and interval.low <= truth[name] <= interval.high
-                    hits[name].append(held)
-            shares = {name: float(np.mean(held)) for name, held in hits.items()}
+                    hits[name] += interval is not None and interval.low <= truth[name] <= interval.high
             place = {"true recall": recall, "true specificity": specificity, "similarity": similarity}
-            rows.append(place | shares)
+            rows.append(place | {name: hit / repeats for name, hit in hits.items()})
     return rows
 
 
