@@ -21,7 +21,8 @@ def discover_batches() -> list[str]:
 
     with stage() as now:
         journal.record_start(now.store, now.run_id, {"params": dict(now.context["params"])})
-        return discover_batches(now.store)[:MOST_MAPPED]  # the others wait for the next run
+        waiting = discover_batches(now.store, now.settings.stale_hours)
+        return waiting[:MOST_MAPPED]  # the others wait for the next run
 
 
 @task(map_index_template="{{ batch_id }}")
@@ -45,7 +46,7 @@ def assemble_dataset(discovered: list[str] | None) -> dict:
     with stage() as now:
         snapshot = assemble_dataset(now.settings, now.store)
         if snapshot is None or not (snapshot.new or now.settings.force):
-            if waiting := discover_batches(now.store):
+            if waiting := discover_batches(now.store, now.settings.stale_hours):
                 raise AirflowFailException(f"No verdict on {', '.join(waiting)}: see validate_batch.")
             reason = "no image was accepted yet" if snapshot is None else "no new image was accepted"
             record_nothing_new(now.store, now.run_id, snapshot and snapshot.snapshot_id, reason)

@@ -5,6 +5,7 @@ costs as much to read as any other.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pneumo_tasks.errors import BadData
@@ -14,6 +15,7 @@ _PNG_MODES = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgb+alpha"
 _JPEG_MODES = {1: "grey", 3: "rgb", 4: "cmyk"}
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+_MAX_SEGMENTS = 4096  # a film has about ten; each one costs every later reader of the header a step
 
 # For the verdict only: what the sender most likely sent instead of an image.
 _OTHERS = (
@@ -72,20 +74,30 @@ def _read_png(data: bytes) -> Header:
 
 
 def _read_jpeg(data: bytes) -> Header:
+    """Walk the segments up to the first scan; two frame headers, as in polyglots, are none."""
+    found: Header | None = None
+    for marker, at in _segments(data):
+        if marker in _JPEG_FRAMES:
+            bits, height, width, components = struct.unpack(">BHHB", data[at + 4 : at + 10])
+            if found or components not in _JPEG_MODES or not width or not height:
+                break
+            found = Header("JPEG", _JPEG_MODES[components], bits, width, height)
+        elif marker == 0xDA and found:
+            return found
+    raise BadData("a JPEG file without a usable header", found=f"{len(data)} bytes", do="Export it again.")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Each marker with its place, at most _MAX_SEGMENTS of them, up to the first scan or a fault."""
     at = 2
-    while at + 9 < len(data):
-        if data[at] != 0xFF:
-            break
+    for _ in range(_MAX_SEGMENTS):
+        if at + 9 >= len(data) or data[at] != 0xFF:
+            return
         marker = data[at + 1]
         if marker == 0xFF or marker in _JPEG_BARE:
             at += 1 if marker == 0xFF else 2
             continue
-        if marker in _JPEG_FRAMES:
-            bits, height, width, components = struct.unpack(">BHHB", data[at + 4 : at + 10])
-            if components not in _JPEG_MODES or not width or not height:
-                break
-            return Header("JPEG", _JPEG_MODES[components], bits, width, height)
+        yield marker, at
         if marker == 0xDA:
-            break
+            return
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    raise BadData("a JPEG file without a usable header", found=f"{len(data)} bytes", do="Export it again.")

@@ -17,7 +17,10 @@ from pneumo_tasks.settings import Settings
 
 Grey = NDArray[np.uint8]
 
-_MAX_SCANS = 64  # a progressive film has about ten; each one costs a pass over all pixels
+# A progressive film has about ten scans, and each one costs a pass over all pixels.
+_MAX_SCANS, _MAX_SCANNED_PIXELS = 64, 400_000_000
+_MAX_CHUNKS = 65_536
+_STRIP = 512  # rows whose colours are held at a time
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,9 @@ def _decode(data: bytes, header: Header, colour: bool) -> Picture:
 
 def _decode_jpeg(data: bytes, header: Header, colour: bool) -> Picture:
     """libjpeg-turbo, told to refuse what it would only warn of: Pillow decodes damaged scans in silence."""
-    if data.count(b"\xff\xda") > _MAX_SCANS:
-        raise BadData("a JPEG file with too many scans", found=f"limit {_MAX_SCANS}")
+    scans = data.count(b"\xff\xda")
+    if scans > min(_MAX_SCANS, _MAX_SCANNED_PIXELS / (header.width * header.height)):
+        raise BadData("a JPEG file with too many scans", found=f"{scans} scans of {header}")
     grey = simplejpeg.decode_jpeg(data, "GRAY", strict=True)[..., 0]
     if grey.shape != (header.height, header.width):
         raise BadData("two headers in one file", found=f"{grey.shape[::-1]} and {header}")
@@ -116,19 +120,26 @@ def _as_picture(image: Image.Image, colour: bool) -> Picture:
     image.load()
     if image.mode.startswith("I"):
         grey, chroma = _from_16_bit(np.asarray(image)), 0.0
+    elif image.mode == "L" and not image.has_transparency_data:
+        grey, chroma = np.asarray(image), 0.0
     else:
-        plane, chroma = _grey_plane(image, colour)
-        grey = np.asarray(plane)
+        grey, chroma = _from_colours(image, colour)
     return Picture(np.ascontiguousarray(_upright(grey, orientation)), chroma)
 
 
-def _grey_plane(image: Image.Image, colour: bool) -> tuple[Image.Image, float]:
-    if image.mode in ("P", "PA") or image.has_transparency_data:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, "black")  # what lies behind a film is dark
-        image = Image.alpha_composite(black, image).convert("RGB")
-    chroma = _chroma(image.convert("YCbCr")) if colour and image.mode == "RGB" else 0.0
-    return (image if image.mode == "L" else image.convert("L")), chroma
+def _from_colours(image: Image.Image, colour: bool) -> tuple[Grey, float]:
+    """Grey and chroma strip by strip: colours of a whole film take four to twelve times its memory."""
+    grey, chroma = np.empty((image.height, image.width), np.uint8), 0.0
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        if strip.mode in ("P", "PA") or strip.has_transparency_data:
+            strip = strip.convert("RGBA")
+            black = Image.new("RGBA", strip.size, "black")  # what lies behind a film is dark
+            strip = Image.alpha_composite(black, strip).convert("RGB")
+        if colour and strip.mode == "RGB":
+            chroma += _chroma(strip.convert("YCbCr")) * strip.height / image.height
+        grey[top : top + strip.height] = np.asarray(strip.convert("L"))
+    return grey, chroma
 
 
 def _chroma(image: Image.Image) -> float:
@@ -137,7 +148,7 @@ def _chroma(image: Image.Image) -> float:
     return float((counts @ np.abs(np.arange(256) - 128.0)).max() / counts[0].sum())
 
 
-def _from_16_bit(pixels: NDArray[np.generic]) -> Grey:
+def _from_16_bit(pixels: NDArray[np.integer]) -> Grey:
     """Scale by the smallest of 8, 10, 12, 14, 16 bits that holds the brightest pixel.
 
     Detectors write 10 to 14 bits into 16; a stretch to the image's own range would turn noise
@@ -145,7 +156,9 @@ def _from_16_bit(pixels: NDArray[np.generic]) -> Grey:
     """
     brightest = int(pixels.max())
     bits = next((b for b in (8, 10, 12, 14) if brightest < 2**b), 16)
-    narrow: Grey = (np.clip(pixels, 0, 65535).astype(np.uint16) >> (bits - 8)).astype(np.uint8)
+    narrow: Grey = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), _STRIP):
+        narrow[top : top + _STRIP] = np.clip(pixels[top : top + _STRIP], 0, 65535) >> (bits - 8)
     return narrow
 
 
@@ -170,7 +183,9 @@ def _upright(grey: Grey, orientation: int) -> Grey:
 def _check_png(data: bytes) -> None:
     """Check each chunk's CRC (Pillow skips that of the pixels) and that the file holds one image."""
     at = 8
-    while at + 12 <= len(data):
+    for _ in range(_MAX_CHUNKS):
+        if at + 12 > len(data):
+            break
         length = int.from_bytes(data[at : at + 4])
         end = at + 12 + length
         kind = data[at + 4 : at + 8]

@@ -1,20 +1,23 @@
 """Archives: the members of one .zip or .tar object, read by ranges, never unpacked to disk."""
 
 import io
+import itertools
 import tarfile
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
-from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
+from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing, RetryableError
 from pneumo_tasks.object_store import ObjectStore
 
 SUFFIXES = (".zip", ".tar")
-MAX_MEMBERS = 1_000_000
+MAX_MEMBERS = 500_000
+MAX_DIRECTORY = 32 * 2**20
 _LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")
-_ZIP_LOCAL, _READ_AHEAD = 30, 1 << 20
+_ZIP_LOCAL, _SLACK, _READ_AHEAD = 30, 256, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,37 +38,47 @@ class Source:
 
 
 def list_members(store: ObjectStore, key: str) -> list[Source]:
-    """The files of an archive in its order; BadBatch where it cannot be listed."""
-    reader = cast("BinaryIO", io.BufferedReader(_ObjectFile(store, key), _READ_AHEAD))
+    """The files of an archive in its order; BadBatch where it cannot be listed.
+
+    A directory of more than MAX_DIRECTORY bytes or MAX_MEMBERS files is refused before it is read.
+    """
+    file = _ObjectFile(store, key)
+    reader = cast("BinaryIO", io.BufferedReader(file, _READ_AHEAD))
     try:
-        members = _zip_members(key, reader) if key.endswith(".zip") else _tar_members(key, reader)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-    ) as error:
+        found = _zip_members(key, reader) if key.endswith(".zip") else _tar_members(key, reader)
+        members = list(itertools.islice(found, MAX_MEMBERS + 1))
+    except Exception as error:
+        if isinstance(error, RetryableError | ObjectMissing):
+            raise
+        # zipfile and tarfile raise a dozen kinds on hostile bytes.
+        found_out = f"{type(error).__name__}: {error}"[:200]
         raise BadBatch(
-            "the archive cannot be read", where=key, found=str(error)[:200], do="Pack the folder again."
+            "the archive cannot be read", where=key, found=found_out, do="Pack the folder again."
         ) from None
     if len(members) > MAX_MEMBERS:
         raise BadBatch("the archive has too many members", where=key, found=f"limit {MAX_MEMBERS}")
+    return _shown(members, file.size)
+
+
+def _shown(members: list[Source], size: int) -> list[Source]:
+    """Without litter; a name that comes twice and a range outside the archive are faults."""
     seen: set[str] = set()
-    shown = []
+    shown: list[Source] = []
     for member in members:
-        if any((part.startswith(".") and part != "..") or part in _LITTER for part in member.file.split("/")):
+        parts = member.file.split("/")
+        if any((part.startswith(".") and part not in (".", "..")) or part in _LITTER for part in parts):
             continue
         if member.file in seen:
-            member = Source(f"{member.file} (again)", key, fault="a name that the archive holds twice")
+            fault = "a name that the archive holds twice"
+            member = replace(member, file=f"{member.file} (again, {len(shown)})", fault=fault)
+        elif member.fault is None and (member.offset or 0) + member.length > size:
+            member = replace(member, fault="the archive ends before it")
         seen.add(member.file)
         shown.append(member)
     return shown
 
 
-def _zip_members(key: str, reader: BinaryIO) -> list[Source]:
-    members = []
+def _zip_members(key: str, reader: BinaryIO) -> Iterator[Source]:
     with zipfile.ZipFile(reader) as archive:
         for info in archive.infolist():
             if info.is_dir():
@@ -77,25 +90,21 @@ def _zip_members(key: str, reader: BinaryIO) -> list[Source]:
                 fault = f"compression method {info.compress_type}"
             elif (info.external_attr >> 16) & 0o170000 == 0o120000:
                 fault = "a link, not a file"
-            members.append(
-                Source(
-                    info.orig_filename, key, info.header_offset, info.compress_size, info.file_size,
-                    info.compress_type == zipfile.ZIP_DEFLATED, info.CRC, fault,
-                )
+            yield Source(
+                info.orig_filename, key, info.header_offset, info.compress_size, info.file_size,
+                info.compress_type == zipfile.ZIP_DEFLATED, info.CRC, fault,
             )  # fmt: skip
-    return members
 
 
-def _tar_members(key: str, reader: BinaryIO) -> list[Source]:
-    members = []
+def _tar_members(key: str, reader: BinaryIO) -> Iterator[Source]:
     with tarfile.open(fileobj=reader, mode="r:") as archive:
         for info in archive:
+            archive.members = []  # type: ignore[attr-defined]  # else it keeps every member it saw
             if info.isdir():
                 continue
             fault = None if info.isreg() and not info.issparse() else "a link or device, not a file"
             name = info.name.removeprefix("./")
-            members.append(Source(name, key, info.offset_data, info.size, info.size, fault=fault))
-    return members
+            yield Source(name, key, info.offset_data, info.size, info.size, fault=fault)
 
 
 def read_source(store: ObjectStore, source: Source, max_bytes: int) -> bytes:
@@ -105,14 +114,19 @@ def read_source(store: ObjectStore, source: Source, max_bytes: int) -> bytes:
     """
     if source.offset is None:
         return store.read(source.key)
-    if source.length > max_bytes:
+    if source.crc is None and source.length > max_bytes:
         return store.read_range(source.key, source.offset, max_bytes + 1)
     if source.crc is None:
         return store.read_range(source.key, source.offset, source.length)
-    head = store.read_range(source.key, source.offset, _ZIP_LOCAL)
-    names = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
-    start = source.offset + _ZIP_LOCAL + names
-    packed = store.read_range(source.key, start, source.length)
+    # The local header repeats the name and adds fields of its own, nearly always a few bytes: one
+    # request for all of it, a second one for what is missing.
+    wanted = min(source.length, max_bytes + 1)
+    body = store.read_range(source.key, source.offset, _ZIP_LOCAL + len(source.file) + _SLACK + wanted)
+    start = _ZIP_LOCAL + int.from_bytes(body[26:28], "little") + int.from_bytes(body[28:30], "little")
+    packed = body[start : start + wanted]
+    if len(packed) < wanted:
+        at = source.offset + start + len(packed)
+        packed += store.read_range(source.key, at, wanted - len(packed))
     try:
         data = zlib.decompressobj(-15).decompress(packed, max_bytes + 1) if source.deflated else packed
     except zlib.error as error:
@@ -145,6 +159,8 @@ class _ObjectFile(io.RawIOBase):
         return self.at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if len(buffer) > MAX_DIRECTORY:
+            raise OSError(f"a directory or header of {len(buffer)} bytes, limit {MAX_DIRECTORY}")
         wanted = min(len(buffer), self.size - self.at)
         if wanted <= 0:
             return 0

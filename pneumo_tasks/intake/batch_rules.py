@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks.intake.drift import Drift
 from pneumo_tasks.settings import LABELS, Settings
 
-HARMLESS = ("no-duplicate", "no-near-duplicate")
+HARMLESS = ("no-duplicate", "no-near-duplicate", "not-disputed")
 
 
 class Check(BaseModel):
@@ -28,16 +28,34 @@ class Check(BaseModel):
 
 
 def check_batch(
-    settings: Settings, facts: pd.DataFrame, accepted: pd.DataFrame, drifts: list[Drift], unlisted: int
+    settings: Settings,
+    facts: pd.DataFrame,
+    accepted: pd.DataFrame,
+    drifts: list[Drift],
+    unlisted: int,
+    declared: int,
 ) -> list[Check]:
-    """Judge a batch whose rows were judged: ``facts`` has column rule, null where a row is good."""
+    """Judge a batch whose rows were judged: ``facts`` has column rule, null where a row is good.
+
+    ``unlisted`` files are in no row; ``declared`` files were counted when the batch was sent (0:
+    an archive, which was not opened then).
+    """
     return [
         *_good_share(settings, facts["rule"]),
         *_class_counts(settings, facts[facts["rule"].isna()]),
         *_class_ratio(settings, facts[facts["rule"].isna()], accepted),
+        *_count(facts, unlisted, declared),
         _check("all-files-listed", f"{unlisted} files are not in images.csv", "0", unlisted == 0, "warning"),
         *(check for drift in drifts for check in _drift_checks(settings, drift)),
     ]
+
+
+def _count(facts: pd.DataFrame, unlisted: int, declared: int) -> Iterator[Check]:
+    if declared:
+        arrived = int(facts.drop_duplicates("file")["present"].fillna(False).sum()) + unlisted
+        yield _check(
+            "count-as-sent", f"{arrived} files", f"the {declared} sent", arrived == declared, "warning"
+        )
 
 
 def _good_share(settings: Settings, rules: pd.Series) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pneumo_tasks import layout
 from pneumo_tasks.errors import BadBatch, ConditionFailed, CorruptArtefact, ObjectMissing
@@ -40,8 +40,17 @@ class Batch(BaseModel):
     images: int
     images_csv_sha256: str
     files_sha256: str = ""
-    archive: str = ""
+    archive: Literal["", "archive.zip", "archive.tar"] = ""
     replaces: list[str] = []
+
+    @field_validator("batch_id")
+    @classmethod
+    def _is_its_folder(cls, batch_id: str, info: ValidationInfo) -> str:
+        """Else the manifest of one batch could make another batch's files its own."""
+        folder = (info.context or {}).get("folder", batch_id)
+        if folder != batch_id:
+            raise ValueError(f"the manifest of {batch_id!r} lies in the folder of {folder!r}")
+        return batch_id
 
 
 class BatchState(BaseModel):
@@ -149,12 +158,13 @@ def read_batch(store: ObjectStore, batch_id: str) -> tuple[Batch, str]:
     """A complete batch and its digest; ObjectMissing where it is not complete, BadBatch where unreadable."""
     body = store.read(layout.batch_manifest(batch_id))
     try:
-        return Batch.model_validate(json.loads(body)), sha256(body)
-    except (ValueError, ValidationError) as error:
+        document = json.loads(body)
+        return Batch.model_validate(document, context={"folder": batch_id}), sha256(body)
+    except (ValueError, ValidationError, RecursionError) as error:
         raise BadBatch(
             "batch.json cannot be read",
             where=layout.batch_manifest(batch_id),
-            found=str(error).splitlines()[0],
+            found=" ".join(str(error).split())[:300],
             do="Upload the folder again under another id.",
         ) from None
 
@@ -169,7 +179,7 @@ def read_withdrawal(store: ObjectStore, batch_id: str) -> dict[str, Any] | None:
 
 
 def list_batches(store: ObjectStore, stale_hours: float = 24.0) -> list[BatchState]:
-    """Every batch of the bucket with its state, by id; unreadable ones count as incomplete."""
+    """Every batch of the bucket with its state, by id; one whose batch.json is unreadable is rejected."""
     batch_ids = sorted(store.list_folders(layout.INCOMING))
     with ThreadPoolExecutor(_THREADS) as pool:
         states = list(pool.map(lambda batch_id: describe_batch(store, batch_id, stale_hours), batch_ids))
@@ -197,7 +207,7 @@ def describe_batch(store: ObjectStore, batch_id: str, stale_hours: float = 24.0)
     except ObjectMissing:
         return _unfinished(store, batch_id, stale_hours)
     except (BadBatch, CorruptArtefact) as error:
-        return BatchState(batch_id=batch_id, state="incomplete", reasons=[str(error)])
+        return BatchState(batch_id=batch_id, state="rejected", reasons=[str(error)])
     withdrawal = read_withdrawal(store, batch_id)
     state = _state_of(batch, digest, read_verdict(store, batch_id, digest))
     if withdrawal:
@@ -245,9 +255,12 @@ def _state_of(batch: Batch, digest: str, verdict: BatchVerdict | None) -> BatchS
     )
 
 
-def discover_batches(store: ObjectStore) -> list[str]:
-    """The ids of the batches that are complete and have no verdict yet, oldest first."""
-    states = list_batches(store)
+def discover_batches(store: ObjectStore, stale_hours: float = 24.0) -> list[str]:
+    """The ids of the batches that are complete and have no verdict yet, oldest first.
+
+    Unfinished uploads are waited for, and said to be stale after ``stale_hours``.
+    """
+    states = list_batches(store, stale_hours)
     for state in states:
         if state.state in ("incomplete", "stale"):
             log.warning(

@@ -13,14 +13,13 @@ from pneumo_tasks.intake.archives import Source, label_of, list_members, read_so
 from pneumo_tasks.intake.batches import Batch
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
-from pneumo_tasks.intake.manifests import path_fault, read_manifest
-from pneumo_tasks.object_store import ObjectStore, check_digest, sha256
+from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest
+from pneumo_tasks.object_store import ObjectStore, sha256
 
 log = logging.getLogger(__name__)
 
 _LATERAL = {"LATERAL", "LAT", "LL", "RL"}
 _NO_KEY = "no PNEUMO_PSEUDONYM_KEY is set, so the DICOM PatientID is not used"
-_MOST_MANIFEST = 500 * 2**20
 
 
 def collect_facts(assignment: Assignment, store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, int]:
@@ -33,7 +32,6 @@ def collect_facts(assignment: Assignment, store: ObjectStore, batch: Batch) -> t
     asked = rows.loc[rows["path_fault"].isna(), "file"].drop_duplicates()
     found = inspect_files(
         assignment,
-        store,
         [sources.get(file) or Source(file, layout.incoming(batch.batch_id, file)) for file in asked],
         _progress(batch.batch_id),
     )
@@ -54,16 +52,17 @@ def _rows_and_sources(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, d
         rows = pd.DataFrame({"file": list(members), "label": [label_of(file) for file in members]})
         return rows.assign(patient_id=""), members
     key = layout.batch_images_csv(batch.batch_id)
+    objects = {listed.key.removeprefix(prefix): listed for listed in store.list_objects(prefix)}
+    if (listed_csv := objects.pop("images.csv", None)) and listed_csv.size > MAX_BYTES:
+        raise BadBatch("images.csv is too large", where=key, found=f"{listed_csv.size}, limit {MAX_BYTES}")
     try:
         manifest = store.read(key)
     except ObjectMissing:
         raise BadBatch("the batch has no images.csv", where=key, do="Upload the folder again.") from None
-    check_digest(sha256(manifest), batch.images_csv_sha256, key)
-    own = {"images.csv", "batch.json"}
-    objects = [(listed.key.removeprefix(prefix), listed) for listed in store.list_objects(prefix)]
-    sources = {
-        file: Source(file, listed.key, size=listed.size) for file, listed in objects if file not in own
-    }
+    if sha256(manifest) != batch.images_csv_sha256:
+        raise BadBatch("images.csv changed since it was sent", where=key, do="Upload the folder again.")
+    objects.pop("batch.json", None)
+    sources = {file: Source(file, listed.key, size=listed.size) for file, listed in objects.items()}
     return _manifest(manifest, key), sources
 
 
@@ -72,8 +71,11 @@ def _manifest(data: bytes, where: str) -> pd.DataFrame:
 
 
 def _read(store: ObjectStore, source: Source) -> bytes:
+    if source.fault or source.size > MAX_BYTES:
+        found = source.fault or f"{source.size} bytes, limit {MAX_BYTES}"
+        raise BadBatch("images.csv in the archive cannot be read", where=source.key, found=found)
     try:
-        return read_source(store, source, _MOST_MANIFEST)
+        return read_source(store, source, MAX_BYTES)
     except BadData as error:
         raise BadBatch(
             "images.csv in the archive cannot be read", where=source.key, found=str(error)

@@ -41,8 +41,17 @@ def duplicates(films: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
     for column in ("sha256", "pixel_sha256"):
         first = ordered.groupby(column)["file"].transform("first")
         repeated = ordered.index[ordered.duplicated(column)]
-        found.loc[repeated] = first.loc[repeated]
+        again = first.where(first != ordered["file"], "listed twice in images.csv")
+        found.loc[repeated] = again.loc[repeated]
     return found.where(found.notna(), None)
+
+
+def disputes(films: pd.DataFrame, disputed: pd.DataFrame) -> pd.Series:
+    """Films whose pixels another batch has in quarantine for a conflict: a copy does not settle it."""
+    known = dict(
+        zip(disputed["pixel_sha256"], disputed["place"] + " (" + disputed["rule"] + ")", strict=True)
+    )
+    return _series(films, [known.get(pixels) for pixels in films["pixel_sha256"]])
 
 
 def other_splits(films: pd.DataFrame, split: str, accepted: pd.DataFrame) -> pd.Series:

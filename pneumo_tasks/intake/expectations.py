@@ -16,11 +16,20 @@ from pneumo_tasks.intake.rules import Rule
 class Judgement:
     """``failures``: columns row (index of the facts), file, rule, value, limit, one line each break.
 
-    ``result`` is Great Expectations' own result, without the lists of rows.
+    ``result`` is Great Expectations' own result, without the lists of rows; ``docs`` renders it as
+    pages by name, which load styles and scripts from public servers.
     """
 
     failures: pd.DataFrame
     result: dict[str, Any]
+    found: Any = None
+
+    def docs(self) -> dict[str, bytes]:
+        from great_expectations.render.renderer import ValidationResultsPageRenderer
+        from great_expectations.render.view import DefaultJinjaPageView
+
+        content = ValidationResultsPageRenderer().render(self.found)
+        return {f"{self.result['suite_name']}.html": DefaultJinjaPageView().render(content).encode()}
 
 
 def judge(facts: pd.DataFrame, rules: list[Rule], suite: str) -> Judgement:
@@ -54,7 +63,7 @@ def judge(facts: pd.DataFrame, rules: list[Rule], suite: str) -> Judgement:
         for name, row, value in _breaks(found, frame, list(by_name))
     ]
     columns = ["row", "file", "rule", "value", "limit"]
-    return Judgement(pd.DataFrame(failures, columns=columns), _summary(found))
+    return Judgement(pd.DataFrame(failures, columns=columns), _summary(found), found)
 
 
 def _great_expectations() -> Any:

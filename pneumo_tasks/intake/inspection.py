@@ -1,5 +1,6 @@
 """Facts about one image file, from one decoding."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -9,7 +10,8 @@ from PIL import Image
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.image_headers import Header, read_header, sniff
 from pneumo_tasks.imaging import Grey, Limits, decode_picture
-from pneumo_tasks.intake.dicom import decode_dicom, read_dicom_header
+from pneumo_tasks.intake.dicom import decode_dicom
+from pneumo_tasks.intake.dicom_files import open_dicom
 from pneumo_tasks.object_store import sha256
 
 Raw = bytes
@@ -100,12 +102,13 @@ def inspect_bytes(
     if kind not in _SUFFIXES or len(data) > limits.max_bytes:
         return Inspected(facts)
     try:
-        header = read_dicom_header(data) if kind == "DICOM" else read_header(data)
+        dicom = open_dicom(data) if kind == "DICOM" else None
+        header = dicom.header if dicom else read_header(data)
         facts = _with_header(facts, header)
         if _exceeds(limits, len(data), header):
             return Inspected(facts)
-        if kind == "DICOM":
-            film = decode_dicom(data, limits, pseudonym_key)
+        if dicom:
+            film = decode_dicom(dicom, pseudonym_key)
             facts = replace(facts, pseudonym=film.pseudonym, dicom_view=film.view)
             return Inspected(_with_pixels(facts, film.grey, 0.0), film.grey)
         picture = decode_picture(data, header)
@@ -164,7 +167,9 @@ def _with_pixels(facts: Facts, grey: Grey, colour: float) -> Facts:
 
 def pixel_digest(grey: Grey) -> str:
     """sha256 of the shape and the pixels: equal for one film in two containers."""
-    return sha256(f"{grey.shape[0]}x{grey.shape[1]}:".encode() + grey.tobytes())
+    digest = hashlib.sha256(f"{grey.shape[0]}x{grey.shape[1]}:".encode())
+    digest.update(np.ascontiguousarray(grey).data)
+    return digest.hexdigest()
 
 
 def chest_likeness(thumbnail: Grey) -> float:

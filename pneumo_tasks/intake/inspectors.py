@@ -1,11 +1,12 @@
 """Worker processes that inspect the files of a batch: each file is downloaded once and decoded once."""
 
+import faulthandler
 import io
 import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from pneumo_tasks import layout
-from pneumo_tasks.errors import BadData, ObjectMissing
+from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing
 from pneumo_tasks.imaging import Grey, Limits
 from pneumo_tasks.intake.archives import Source, read_source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
@@ -25,8 +26,8 @@ Progress = Callable[[int, int], None]
 Found = list[dict[str, Any]]
 
 _CHUNK = 32
-_IN_PROCESS = 32  # fewer files than this are not worth starting a process for
 _DOWNLOADS = 4
+_PATIENCE = 60.0  # seconds for one file; the limits keep every known kind below one
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Assignment:
 
 
 def inspect_files(
-    assignment: Assignment, store: ObjectStore, sources: Sequence[Source], on_progress: Progress | None = None
+    assignment: Assignment, sources: Sequence[Source], on_progress: Progress | None = None
 ) -> Found:
     """The facts of ``sources`` in their order, as dictionaries (see ``inspection.Facts``).
 
@@ -48,20 +49,17 @@ def inspect_files(
     """
     chunks = [list(sources[at : at + _CHUNK]) for at in range(0, len(sources), _CHUNK)]
     found: dict[str, dict[str, Any]] = {}
-    for facts in _inspected(assignment, store, chunks):
+    for facts in _inspected(assignment, chunks):
         found.update((str(fact["file"]), fact) for fact in facts)
         if on_progress:
             on_progress(len(found), len(sources))
     return [found[source.file] for source in sources]
 
 
-def _inspected(
-    assignment: Assignment, store: ObjectStore, chunks: list[list[Source]], alone: bool = False
-) -> Iterator[Found]:
+def _inspected(assignment: Assignment, chunks: list[list[Source]], alone: bool = False) -> Iterator[Found]:
     broken: list[list[Source]] = []
     with _workers(sum(map(len, chunks)), alone) as pool:
-        near = store if isinstance(pool, ThreadPoolExecutor) else None
-        futures = {pool.submit(_inspect_chunk, assignment, near, chunk): chunk for chunk in chunks}
+        futures = {pool.submit(_inspect_chunk, assignment, chunk): chunk for chunk in chunks}
         for future in as_completed(futures):
             try:
                 yield future.result()
@@ -69,20 +67,37 @@ def _inspected(
                 broken.append(futures[future])
     for source in (source for chunk in broken for source in chunk):
         if alone:
-            yield [asdict(Facts(source.file, source.key, decode_error="the file kills its decoder"))]
+            yield [
+                asdict(Facts(source.file, source.key, decode_error="its decoder crashed or took too long"))
+            ]
         else:
-            yield from _inspected(assignment, store, [[source]], alone=True)
+            yield from _inspected(assignment, [[source]], alone=True)
 
 
-def _workers(files: int, alone: bool) -> Executor:
-    if files <= _IN_PROCESS and not alone:
-        return ThreadPoolExecutor(1)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ProcessPoolExecutor(1 if alone else cores, mp_context=multiprocessing.get_context("spawn"))
+def _workers(files: int, alone: bool) -> ProcessPoolExecutor:
+    """Processes always: a file that crashes or hangs its decoder must not take the task with it.
+
+    They are forked from a small server that has imported what they need, once a task.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    needed = 1 if alone else min(available_cores(), -(-files // _CHUNK)) or 1
+    return ProcessPoolExecutor(needed, context, initializer=_settle, initargs=(dict(os.environ),))
 
 
-def _inspect_chunk(assignment: Assignment, store: ObjectStore | None, chunk: list[Source]) -> Found:
-    store = store or _store_of_process(assignment.settings)
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _settle(environment: dict[str, str]) -> None:
+    """The fork server remembers the environment it was started in; credentials may be newer."""
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
+    store = _store_of_process(assignment.settings)
     most = assignment.settings.max_image_bytes
     facts: Found = []
     with ThreadPoolExecutor(_DOWNLOADS) as downloads:
@@ -90,7 +105,10 @@ def _inspect_chunk(assignment: Assignment, store: ObjectStore | None, chunk: lis
         for at, source in enumerate(chunk, start=_DOWNLOADS):
             data = ahead.popleft().result()
             ahead.extend(downloads.submit(_fetch, store, source, most) for source in chunk[at : at + 1])
+            # A decoder that hangs ends its process, as one that crashes does.
+            faulthandler.dump_traceback_later(_PATIENCE, exit=True)
             facts.append(asdict(_inspect(assignment, store, source, data)))
+            faulthandler.cancel_dump_traceback_later()
     return facts
 
 
@@ -104,7 +122,7 @@ def _fetch(store: ObjectStore, source: Source, most: int) -> bytes | Facts:
         return read_source(store, source, most)
     except ObjectMissing:
         return Facts(source.file, source.key, present=False)
-    except BadData as error:
+    except (BadData, CorruptArtefact) as error:
         return Facts(source.file, source.key, source_fault=str(error))
 
 

@@ -3,6 +3,7 @@
 import io
 import posixpath
 import unicodedata
+import warnings
 
 import pandas as pd
 
@@ -10,7 +11,9 @@ from pneumo_tasks.errors import BadBatch
 
 REQUIRED = ("path", "label")
 OPTIONAL = ("site", "view", "study_id", "acquired_at")
-MAX_ROWS = 2_000_000
+MAX_ROWS = 500_000
+MAX_BYTES = 64 * 2**20
+_MAX_HEADER = 65_536
 MAX_PATH = 512
 _ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 
@@ -22,17 +25,21 @@ def read_manifest(data: bytes, where: str) -> pd.DataFrame:
     Raises BadBatch naming the line or the column that is wrong.
     """
     text = _decoded(data, where)
+    if len(text.lstrip().split("\n", 1)[0]) > _MAX_HEADER:
+        raise BadBatch("the first line of images.csv is too long", where=f"{where}, line 1")
     try:
-        rows = pd.read_csv(
-            io.StringIO(text),
-            dtype=str,
-            keep_default_na=False,
-            sep=_delimiter(text),
-            skipinitialspace=True,
-            index_col=False,
-            nrows=MAX_ROWS + 1,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # it would drop cells in silence
+            rows = pd.read_csv(
+                io.StringIO(text),
+                dtype=str,
+                keep_default_na=False,
+                sep=_delimiter(text),
+                skipinitialspace=True,
+                index_col=False,
+                nrows=MAX_ROWS + 1,
+            )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, ValueError) as error:
         raise BadBatch(
             "images.csv cannot be read as a table", where=where, found=str(error), do="Correct that line."
         ) from None
@@ -41,6 +48,7 @@ def read_manifest(data: bytes, where: str) -> pd.DataFrame:
     if "patient_id" not in rows:
         rows["patient_id"] = ""
     # Other columns (names, birthdays) never enter the system.
+    rows["path"] = rows["path"].str.replace("\\", "/").str.removeprefix("./")  # as Windows writes it
     kept = ["path", "label", "patient_id", *(name for name in OPTIONAL if name in rows)]
     return rows[kept].fillna("").map(str.strip).reset_index(drop=True)
 

@@ -90,6 +90,10 @@ def relation_rules(settings: Settings) -> list[Rule]:
             "one-label", "other_label", "the same pixels have one label",
             "Let a radiologist decide, and send the film once, with that label.",
         ),
+        _empty(
+            "not-disputed", "disputed_in", "no copy of a film that is in quarantine for a conflict",
+            "Settle the conflict first: resubmit or withdraw the batch that holds the other copy.",
+        ),
         _empty("no-duplicate", "duplicate_of", "each film once", "Nothing: the other copy is used."),
         _empty("no-near-duplicate", "near_duplicate_of", f"no film {bits}", "Nothing, if it is one film."),
         _empty(

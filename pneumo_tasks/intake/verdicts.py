@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks import layout
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.intake.batch_rules import Check
+from pneumo_tasks.intake.drift import Drift
 from pneumo_tasks.object_store import ObjectStore
 
 
@@ -22,7 +23,10 @@ class Rejection(BaseModel):
 
 
 class BatchVerdict(BaseModel):
-    """verdict.json of one batch and digest; ``reasons`` is empty where the state is accepted."""
+    """verdict.json of one batch and digest; ``reasons`` is empty where the state is accepted.
+
+    ``datasheet`` is the key of the page for the sender, ``drifts`` one figure set a label.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,6 +43,8 @@ class BatchVerdict(BaseModel):
     validated_at: str
     warnings: list[str] = []
     checks: list[Check] = []
+    drifts: list[Drift] = []
+    datasheet: str = ""
 
 
 def read_verdict(store: ObjectStore, batch_id: str, digest: str) -> BatchVerdict | None:
