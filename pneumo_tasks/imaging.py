@@ -98,6 +98,8 @@ def _decode(data: bytes, header: Header, colour: bool) -> Picture:
 
 def _decode_jpeg(data: bytes, header: Header, colour: bool) -> Picture:
     """libjpeg-turbo, told to refuse what it would only warn of: Pillow decodes damaged scans in silence."""
+    if not data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9"):
+        raise BadData("not a whole JPEG image", found="its last bytes are no end of an image")
     scans = data.count(b"\xff\xda")
     if scans > min(_MAX_SCANS, _MAX_SCANNED_PIXELS / (header.width * header.height)):
         raise BadData("a JPEG file with too many scans", found=f"{scans} scans of {header}")
@@ -194,6 +196,8 @@ def _check_png(data: bytes) -> None:
         if kind == b"acTL":
             raise BadData("an animated PNG", do="Send one film in one file.")
         if kind == b"IEND":
+            if data[end:].strip(b"\0\r\n "):
+                raise BadData("not a PNG image alone", found=f"{len(data) - end} bytes after its end")
             return
         at = end
     raise BadData("a PNG file without its end", found=f"{len(data)} bytes", do="Send the file again.")

@@ -89,10 +89,10 @@ def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
     dicom = facts["format"] == "DICOM"
     keys = [
         patients.from_column(given, site)
-        or patients.from_column(pseudonym or "", site or "dicom")
+        or patients.from_column(pseudonym, site or "dicom")
         or patients.from_file_name(file.rsplit("/", 1)[-1], pattern)
         for file, given, site, pseudonym in zip(
-            facts["file"], facts["patient_id"], sites, facts["pseudonym"].where(dicom, None), strict=True
+            facts["file"], facts["patient_id"], sites, facts["pseudonym"].where(dicom).fillna(""), strict=True
         )
     ]
     why = _NO_KEY if assignment.settings.pseudonym_key is None else "the DICOM file has no PatientID"

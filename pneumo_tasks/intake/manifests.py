@@ -1,5 +1,6 @@
 """images.csv: which file shows which patient with which label."""
 
+import csv
 import io
 import posixpath
 import unicodedata
@@ -43,8 +44,9 @@ def read_manifest(data: bytes, where: str) -> pd.DataFrame:
         raise BadBatch(
             "images.csv cannot be read as a table", where=where, found=str(error), do="Correct that line."
         ) from None
-    rows.columns = pd.Index([str(name).strip().lower().replace(" ", "_") for name in rows.columns])
+    rows.columns = pd.Index([_column(str(name)) for name in rows.columns])
     _check_columns(rows, where)
+    _check_twice(text, where)
     if "patient_id" not in rows:
         rows["patient_id"] = ""
     # Other columns (names, birthdays) never enter the system.
@@ -75,7 +77,6 @@ def _delimiter(text: str) -> str:
 
 def _check_columns(rows: pd.DataFrame, where: str) -> None:
     missing = [name for name in REQUIRED if name not in rows]
-    twice = sorted({name for name in rows.columns if list(rows.columns).count(name) > 1})
     found = ", ".join(map(str, rows.columns))[:200]
     if missing:
         raise BadBatch(
@@ -84,12 +85,23 @@ def _check_columns(rows: pd.DataFrame, where: str) -> None:
             found=f"columns: {found}",
             do="Name the columns path,label,patient_id.",
         )
-    if twice:
-        raise BadBatch(f"images.csv has the column {twice[0]!r} twice", where=f"{where}, line 1", found=found)
     if rows.empty:
         raise BadBatch("images.csv lists no image", where=f"{where}, line 2", do="List each file in a row.")
     if len(rows) > MAX_ROWS:
         raise BadBatch("images.csv lists too many images", where=where, found=f"limit {MAX_ROWS}")
+
+
+def _check_twice(text: str, where: str) -> None:
+    """pandas numbers a column that comes twice, and would use the first in silence."""
+    header = next(csv.reader([text.lstrip().split("\n", 1)[0]], delimiter=_delimiter(text)), [])
+    names = [_column(name) for name in header]
+    twice = [name for name in (*REQUIRED, "patient_id", *OPTIONAL) if names.count(name) > 1]
+    if twice:
+        raise BadBatch(f"images.csv has the column {twice[0]!r} twice", where=f"{where}, line 1")
+
+
+def _column(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
 
 
 def path_fault(path: str) -> str | None:
