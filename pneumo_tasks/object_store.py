@@ -238,7 +238,7 @@ class ObjectStore:
         raise UnsafeStore(
             f"the store ignored {condition}",
             where=self.bucket,
-            do="Use a store with conditional writes: AWS S3, MinIO, SeaweedFS 4.18 or newer.",
+            do="Use a store with conditional writes: AWS S3, MinIO, VersityGW, SeaweedFS 4.18 or newer.",
         )
 
     def _put(self, key: str, body: bytes, content_type: str, **condition: Any) -> str:

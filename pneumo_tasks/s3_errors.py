@@ -12,7 +12,6 @@ from pneumo_tasks.errors import (
 
 _CONDITION_CODES = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING_CODES = {"NoSuchKey", "NotFound", "404"}
-_DENIED_CODES = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "NoSuchBucket"}
 
 
 class S3Errors:
@@ -50,22 +49,22 @@ class S3Errors:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
         found = f"{status} {code}"
-        if {code, status} & _CONDITION_CODES or (self.conditional and {code, status} & _MISSING_CODES):
+        # A status of 404 alone proves no absence: VersityGW also answers it to an unknown access key.
+        missing = code in _MISSING_CODES
+        if {code, status} & _CONDITION_CODES or (self.conditional and missing):
             return ConditionFailed(
                 "somebody else wrote this object",
                 where=self.where,
                 found=found,
                 do="Read it again and decide again.",
             )
-        if {code, status} & _DENIED_CODES:
-            return BadConfiguration(
-                "the object store refused the request",
-                where=self.where,
-                found=found,
-                do="Check the bucket's name and the credentials.",
-            )
-        if {code, status} & _MISSING_CODES:
+        if missing:
             return ObjectMissing("no such object", where=self.where)
         if status.startswith("5") or status == "429" or code in {"SlowDown", "RequestTimeout"}:
             return StorageUnavailable("the object store failed", where=self.where, found=found)
-        return BadConfiguration("the object store refused the request", where=self.where, found=found)
+        return BadConfiguration(
+            "the object store refused the request",
+            where=self.where,
+            found=found,
+            do="Check the bucket's name and the credentials.",
+        )

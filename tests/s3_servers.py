@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pneumo_tasks.errors import BadConfiguration, StorageUnavailable
@@ -15,8 +17,38 @@ from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.seaweedfs import S3Server
 
 CHOICE = "PNEUMO_TEST_S3"
-KINDS = ("seaweedfs", "minio")
 DEFAULT = "seaweedfs"
+PATIENCE = 60.0  # seconds that a server may take to start
+
+
+@dataclass(frozen=True)
+class Binary:
+    """How one server is started: arguments, the variables of its credentials, where it says it is ready."""
+
+    arguments: tuple[str, ...]
+    access_key: str
+    secret_key: str
+    health: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+BINARIES = {
+    "minio": Binary(
+        ("server", "--quiet", "--address", "127.0.0.1:{port}", "{data}"),
+        "MINIO_ROOT_USER",
+        "MINIO_ROOT_PASSWORD",
+        "/minio/health/ready",
+        {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"},
+    ),
+    # Over a folder whose file system has to keep extended attributes.
+    "versitygw": Binary(
+        ("--port", "127.0.0.1:{port}", "--quiet", "--health", "/health", "posix", "{data}"),
+        "ROOT_ACCESS_KEY",
+        "ROOT_SECRET_KEY",
+        "/health",
+    ),
+}
+KINDS = ("seaweedfs", *BINARIES)
 
 
 class S3Servers:
@@ -44,7 +76,9 @@ class S3Servers:
     def _start(self, kind: str) -> S3Server:
         if is_url(kind):
             return S3Server(kind, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], pid=0)
-        return {"seaweedfs": seaweedfs.start, "minio": start_minio}[kind](self.folder / kind)
+        if kind == "seaweedfs":
+            return seaweedfs.start(self.folder / kind)
+        return _start_binary(kind, self.folder / kind)
 
 
 def chosen() -> str:
@@ -71,45 +105,41 @@ def contract_kinds() -> list[str]:
 
 
 def is_present(kind: str) -> bool:
-    return kind != "minio" or minio_binary() is not None
+    return kind == "seaweedfs" or binary_of(kind) is not None
 
 
-def minio_binary() -> str | None:
-    """The ``minio`` of the PATH, else the one that .ci/run built into the cache folder."""
+def binary_of(kind: str) -> str | None:
+    """The binary on the PATH, else the one that .ci/run built into the cache folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return shutil.which("minio") or shutil.which("minio", path=str(cache / "pneumo" / "bin"))
+    return shutil.which(kind) or shutil.which(kind, path=str(cache / "pneumo" / "bin"))
 
 
-def start_minio(folder: Path, patience: float = 60.0) -> S3Server:
-    """Start MinIO on the loopback interface, without its console, and wait until it is ready."""
-    binary = minio_binary()
+def _start_binary(kind: str, folder: Path) -> S3Server:
+    """Start a server on the loopback interface with credentials drawn here, and wait until it is ready."""
+    how, binary = BINARIES[kind], binary_of(kind)
     if binary is None:
         raise BadConfiguration(
-            "there is no minio binary on the PATH",
+            f"there is no {kind} binary on the PATH",
             do=f"Build it with Go as .ci/run does, or unset {CHOICE}.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
-    own = {
-        "MINIO_ROOT_USER": access_key,
-        "MINIO_ROOT_PASSWORD": secret_key,
-        "MINIO_BROWSER": "off",
-        "MINIO_UPDATE": "off",
-    }
-    with (folder / "minio.log").open("ab") as log:
+    own = {how.access_key: access_key, how.secret_key: secret_key, **how.environment}
+    command = [text.format(port=port, data=folder / "data") for text in how.arguments]
+    with (folder / f"{kind}.log").open("ab") as log:
         process = subprocess.Popen(
-            [binary, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")],
+            [binary, *command],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True,
             env={**os.environ, **own},
         )  # fmt: skip
     server = S3Server(f"http://127.0.0.1:{port}", access_key, secret_key, process.pid)
-    deadline = time.monotonic() + patience
-    while not _is_ready(f"{server.endpoint}/minio/health/ready"):
+    deadline = time.monotonic() + PATIENCE
+    while not _is_ready(f"{server.endpoint}{how.health}"):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
-            raise StorageUnavailable("MinIO did not start", where=str(folder / "minio.log"))
+            raise StorageUnavailable(f"{kind} did not start", where=str(folder / f"{kind}.log"))
         time.sleep(0.1)
     return server
 
