@@ -1,6 +1,7 @@
 """What the DAGs and the pages share: settings with Airflow's connection, params, stages, retries."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,13 +69,18 @@ def stage(part: str = "") -> Iterator[Stage]:
 
 
 def allow_children() -> None:
-    """Let a task of a Celery worker start processes of its own.
+    """Let a task start processes of its own.
 
-    The worker's pool marks its processes as daemons, which may have no children, and gives them a key that
-    refuses to be handed to one. Airflow ends a task with everything it started, so nothing is orphaned.
+    The pool of a Celery worker marks its processes as daemons, which may have no children, and gives them a
+    key that refuses to be handed to one. And a child first runs its parent's main script again: that is
+    Airflow's command line, which asks for the database that no task may reach, and fails. Airflow ends a
+    task with everything it started, so nothing is orphaned.
     """
     from multiprocessing import process
 
+    main = sys.modules["__main__"]
+    main.__spec__ = None
+    vars(main).pop("__file__", None)
     config = process.current_process()._config  # type: ignore[attr-defined]
     config.pop("daemon", None)
     config["authkey"] = process.AuthenticationString(bytes(config["authkey"]))

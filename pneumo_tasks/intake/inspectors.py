@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from pneumo_tasks import layout
-from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing
+from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing, WorkerLost
 from pneumo_tasks.imaging import Grey, Limits
 from pneumo_tasks.intake.archives import Source, read_source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
@@ -59,6 +59,7 @@ def inspect_files(
 def _inspected(assignment: Assignment, chunks: list[list[Source]], alone: bool = False) -> Iterator[Found]:
     broken: list[list[Source]] = []
     with _workers(sum(map(len, chunks)), alone) as pool:
+        _must_start(pool)
         futures = {pool.submit(_inspect_chunk, assignment, chunk): chunk for chunk in chunks}
         for future in as_completed(futures):
             try:
@@ -83,6 +84,17 @@ def _workers(files: int, alone: bool) -> ProcessPoolExecutor:
     context.set_forkserver_preload([__name__])
     needed = 1 if alone else min(available_cores(), -(-files // _CHUNK)) or 1
     return ProcessPoolExecutor(needed, context, initializer=_settle, initargs=(dict(os.environ),))
+
+
+def _must_start(pool: ProcessPoolExecutor) -> None:
+    """A process that cannot even start says nothing about any file."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise WorkerLost(
+            "the processes that decode images do not start",
+            do="Read the traceback in front of this line, and look at the worker's memory.",
+        ) from error
 
 
 def available_cores() -> int:

@@ -6,6 +6,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import billiard
 
+if __name__ == "__mp_main__":
+    sys.exit("a child ran its parent's script again")
+
 
 def task() -> None:
     import pneumo_airflow
