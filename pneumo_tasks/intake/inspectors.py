@@ -98,8 +98,10 @@ def _must_start(pool: ProcessPoolExecutor) -> None:
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that this process may use: a container's share too, where it is a quota of time."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def _settle(environment: dict[str, str]) -> None:
