@@ -2,9 +2,11 @@
 
     python benchmarks/scaling.py simulate [--images N --new N --sites N --json]
     python benchmarks/scaling.py measure --url URL --password P --images N    (against a running stack)
+    python benchmarks/scaling.py compare ONE.json TWO.json                    (what two measurements printed)
 
-`simulate` prints how long a run takes on ever more workers. `measure` uploads eight batches of phantoms, lets
-the stack validate them, and compares the measured time with the simulation's; docs/scaling.md explains both.
+`simulate` prints how long a run takes on ever more workers. `measure` uploads eight batches of phantoms of a
+film's size and times their validation by the stack. `compare` predicts that time for one worker and for two
+from what one worker took for each batch, and says how far off it is; docs/scaling.md explains all three.
 """
 
 import argparse
@@ -14,8 +16,12 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
+
+FILM = (1280, 890)  # pixels: the median width and height of the public films
 
 
 @dataclass(frozen=True)
@@ -194,9 +200,7 @@ def measure(url: str, password: str, images: int, batches: int = 8) -> dict[str,
     client.unpause(dag)
     run = client.trigger(dag, {}, "scaling benchmark")
     while True:
-        found = [
-            t for t in client.task_instances(dag, run) if t["task_id"].split(".")[-1] == "validate_batch"
-        ]
+        found = [t for t in client.task_instances(dag, run) if t["task_id"] == "validate_batch"]
         ended = [t for t in found if t["end_date"] and t["state"] == "success"]
         if len(ended) == batches:
             break
@@ -204,22 +208,44 @@ def measure(url: str, password: str, images: int, batches: int = 8) -> dict[str,
             raise SystemExit(f"a validation failed in {run}")
         time.sleep(1)
     client.end_run(dag, run)
-    starts = sorted(_seconds(t["start_date"]) for t in ended)
-    ends = sorted(_seconds(t["end_date"]) for t in ended)
-    durations = [_seconds(t["end_date"]) - _seconds(t["start_date"]) for t in ended]
+    spans = [(t["hostname"], _seconds(t["start_date"]), _seconds(t["end_date"])) for t in ended]
     return {
-        "run": run,
         "images": images,
         "batches": batches,
-        "seconds": round(ends[-1] - starts[0], 2),
-        "durations": [round(value, 2) for value in durations],
-        "workers": sorted({t["hostname"] for t in ended}),
+        "workers": len({worker for worker, *_ in spans}),
+        "seconds": round(max(end for *_, end in spans) - min(start for _, start, _ in spans), 2),
+        "durations": [round(end - start, 2) for _, start, end in spans],
+        "gap": round(between_tasks(spans), 2),
+        "tries": sorted({t["try_number"] for t in ended}),
     }
+
+
+def between_tasks(spans: Sequence[tuple[str, float, float]]) -> float:
+    """Mean seconds that a worker with one slot stood idle between two tasks."""
+    gaps = []
+    for worker in {worker for worker, *_ in spans}:
+        own = sorted((start, end) for name, start, end in spans if name == worker)
+        gaps += [following[0] - before[1] for before, following in pairwise(own)]
+    return sum(gaps) / len(gaps) if gaps else 0.0
+
+
+def compare(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Measured against simulated seconds; all that the simulation knows was measured with one worker."""
+    overheads = Overheads(dispatch=one["gap"] / 2, release=one["gap"] / 2)
+    return [
+        {
+            "workers": workers,
+            "measured": given["seconds"],
+            "simulated": round(simulated, 1),
+            "error": round(simulated / given["seconds"] - 1, 3),
+        }
+        for workers, given in ((1, one), (2, two))
+        for simulated in [predicted_validation(one["durations"], workers, overheads)]
+    ]
 
 
 def _upload(images: int, batches: int) -> None:
     import tempfile
-    from pathlib import Path
 
     from pneumo_tasks.intake.batches import upload_batch
     from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
@@ -231,11 +257,17 @@ def _upload(images: int, batches: int) -> None:
     mark = uuid.uuid4().hex[:6]
     for number in range(batches):
         with tempfile.TemporaryDirectory() as folder:
-            seed = int(mark, 16) + number
-            write_phantoms(
-                Path(folder), draw_phantoms(train_per_label=images // 2, test_per_label=0, seed=seed)
-            )
-            upload_batch(settings, store, Path(folder) / "train", f"scaling-{mark}-{number}", split="train")
+            drawn = draw_phantoms(int(mark, 16) + number, images // 2, 0)
+            write_phantoms(Path(folder), [replace(one, pixels=_enlarged(one.pixels)) for one in drawn])
+            upload_batch(settings, store, Path(folder) / "train", f"scaling-{mark}-{number}", "train", True)
+
+
+def _enlarged(pixels: Any) -> Any:
+    """A phantom of the public films' median size."""
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize(FILM, Image.Resampling.BICUBIC))
 
 
 def _seconds(text: str) -> float:
@@ -258,9 +290,18 @@ def main() -> None:
     measured.add_argument("--url", required=True)
     measured.add_argument("--password", required=True)
     measured.add_argument("--images", type=int, default=200, help="in each of the eight batches")
+    compared = commands.add_parser("compare")
+    compared.add_argument("one", type=Path, help="measured with one default worker")
+    compared.add_argument("two", type=Path, help="measured with two")
     given = parser.parse_args()
     if given.command == "measure":
         print(json.dumps(measure(given.url, given.password, given.images)))
+        return
+    if given.command == "compare":
+        one, two = (json.loads(file.read_text()) for file in (given.one, given.two))
+        for row in compare(one, two):
+            print(row)
+        print(f"two workers take {two['seconds'] / one['seconds']:.1%} of one's time")
         return
     week = Week(new=given.new, batches=given.sites, old=given.images)
     rows = table(week, Costs(), Overheads(), [(1, 1), (2, 1), (4, 2), (8, 4), (16, 8)])

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.scaling import Costs, Overheads, Task, Week, predicted_validation, simulate, weekly_run
+from benchmarks.scaling import (
+    Costs,
+    Overheads,
+    Task,
+    Week,
+    between_tasks,
+    compare,
+    predicted_validation,
+    simulate,
+    weekly_run,
+)
 
 NONE = Overheads(dispatch=0.0, release=0.0)
 SECONDS = st.lists(st.floats(0.1, 100.0), min_size=1, max_size=12)
@@ -16,6 +26,20 @@ def test_two_workers_halve_equal_tasks_and_one_does_them_in_a_row() -> None:
     assert predicted_validation([10.0] * 8, 1, NONE) == pytest.approx(80)
     assert predicted_validation([10.0] * 8, 2, NONE) == pytest.approx(40)
     assert predicted_validation([10.0] * 8, 1, Overheads(1.0, 1.0)) == pytest.approx(8 * 12 - 2)
+
+
+def test_idle_time_is_what_lies_between_two_tasks_of_the_same_worker() -> None:
+    assert between_tasks([("a", 0, 10), ("b", 1, 11), ("a", 12, 20), ("b", 11.5, 20)]) == pytest.approx(1.25)
+    assert between_tasks([("a", 0, 10)]) == 0
+
+
+def test_two_workers_are_predicted_from_what_one_took() -> None:
+    one = {"durations": [10.0] * 8, "gap": 2.0, "seconds": 94.0}
+    found = compare(one, {"seconds": 50.0})
+    assert [(row["workers"], row["simulated"], row["error"]) for row in found] == [
+        (1, 94.0, 0.0),
+        (2, 46.0, -0.08),
+    ]
 
 
 @given(SECONDS, st.integers(1, 5))
