@@ -29,10 +29,19 @@ def main(model_path: str, films_path: str) -> None:
         "load_seconds": loaded,
         # The first call traces the graph; a service pays for it once.
         "latency_seconds": float(np.median(seconds[1:] or seconds)),
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mb": peak_memory_mb(),
         "probability": probability,
     }
     sys.stdout.write(json.dumps(answer) + "\n")
+
+
+def peak_memory_mb() -> float:
+    """Linux's own figure of this program: getrusage also counts the process that started it."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

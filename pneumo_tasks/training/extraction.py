@@ -18,6 +18,7 @@ from pneumo_tasks.training.extractors import Pass
 from pneumo_tasks.training.feature_shards import Shard
 from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.frames import View
+from pneumo_tasks.training.hardware import prepare_hardware
 from pneumo_tasks.training.network import INPUT, build_network
 from pneumo_tasks.training.precision import SAMPLE, read_error, record_error, relative_error
 from pneumo_tasks.training.recipes import FRAME, Recipe
@@ -106,13 +107,11 @@ def measure_precision(
     cuts: tuple[str, ...],
     rows: pd.DataFrame,
 ) -> None:
-    """Compare a lower precision with float32 on a sample of films, once for each extractor.
-
-    Raises BadConfiguration where the features are too far apart.
-    """
+    """Compare a lower precision with float32 on a sample of films, once for each extractor."""
     unmeasured = tuple(cut for cut in cuts if read_error(store, source.output(cut)) is None)
-    if not unmeasured or source.variant:
+    if not unmeasured:
         return
+    prepare_hardware(settings)
     sample = rows.head(SAMPLE)
     outputs = []
     for one in (dataclasses.replace(source, precision="float32"), source):

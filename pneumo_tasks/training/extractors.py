@@ -59,6 +59,15 @@ class Extractor:
         return "float16"
 
 
+def needed_extractors(
+    recipe: Recipe, weights: BackboneWeights, views: tuple[View, ...], precision: str
+) -> list[Extractor]:
+    """What the stages of the recipe train from, of every view."""
+    return [
+        pass_of(recipe, weights, view, precision).output(cut) for view in views for cut in recipe.needed_cuts
+    ]
+
+
 def pass_of(recipe: Recipe, weights: BackboneWeights, view: View, precision: str, variant: int = 0) -> Pass:
     """The pass for one view and variant of the recipe; the films themselves are shared by all recipes."""
     kind, number = (recipe.augmentation, variant) if variant else ORIGINAL

@@ -17,11 +17,12 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.augmentation import rows_with_variants
 from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.extraction import FrozenPass, derivable, measure_precision
-from pneumo_tasks.training.extractors import Pass, pass_of
+from pneumo_tasks.training.extractors import Pass, needed_extractors, pass_of
 from pneumo_tasks.training.feature_shards import Shard, find_shard, write_shard
 from pneumo_tasks.training.frames import View, resolve_views
 from pneumo_tasks.training.hardware import chosen_precision, prepare_hardware
 from pneumo_tasks.training.local_cache import LocalCache
+from pneumo_tasks.training.precision import settled_precision
 from pneumo_tasks.training.recipes import Recipe, chosen_recipe
 
 log = logging.getLogger(__name__)
@@ -103,14 +104,31 @@ def _jobs(
     if rows.empty:
         raise ObjectMissing("no such shard in the snapshot", where=f"{snapshot_id}/{shard_id}")
     varied = rows[rows_with_variants(training, recipe.augmentation).loc[rows.index]]
-    precision, jobs = chosen_precision(settings), []
-    for view in resolve_views(settings, store, recipe, snapshot_id):
+    views = resolve_views(settings, store, recipe, snapshot_id)
+    precision, jobs = _usable_precision(settings, store, recipe, weights, views, rows), []
+    for view in views:
         for variant in range(recipe.variants + 1):
             source = pass_of(recipe, weights, view, precision, variant)
             wanted, cuts = (varied, recipe.needed_cuts) if variant else (rows, recipe.cuts)
             if not wanted.empty:
                 jobs.append(_job(store, cache, view, source, wanted, cuts, shard_id))
     return jobs
+
+
+def _usable_precision(
+    settings: Settings,
+    store: ObjectStore,
+    recipe: Recipe,
+    weights: BackboneWeights,
+    views: tuple[View, ...],
+    rows: pd.DataFrame,
+) -> str:
+    """This machine's best precision, or float32 where films show that it is not good enough."""
+    preferred = chosen_precision(settings)
+    for view in views:
+        source = pass_of(recipe, weights, view, preferred)
+        measure_precision(settings, store, recipe, weights, view, source, recipe.cuts, rows)
+    return settled_precision(settings, store, preferred, needed_extractors(recipe, weights, views, preferred))
 
 
 def _job(
@@ -138,7 +156,6 @@ def _run(
     job: Job,
     shard_id: str,
 ) -> None:
-    measure_precision(settings, store, recipe, weights, job.view, job.source, job.cuts, job.rows)
     frozen = FrozenPass.build(recipe, weights, job.view, job.source, job.cuts, job.start is not None)
     parts = {cut: cache.folder / f"{uuid.uuid4().hex}.part" for cut in job.cuts}
     try:

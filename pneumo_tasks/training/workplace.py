@@ -1,5 +1,6 @@
 """The workplace: what both training tasks start from."""
 
+import dataclasses
 import io
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,13 @@ from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.examples import Examples
+from pneumo_tasks.training.extractors import needed_extractors
 from pneumo_tasks.training.feature_source import FeatureSource
 from pneumo_tasks.training.frames import View, resolve_views
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
 from pneumo_tasks.training.heads import PROBABILITY
 from pneumo_tasks.training.network import Network, build_network
+from pneumo_tasks.training.precision import settled_precision
 from pneumo_tasks.training.recipes import Recipe, Stage, chosen_recipe
 
 
@@ -64,9 +67,9 @@ class Workplace:
 def prepare(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> Workplace:
     """Build the graph of the settings' recipe and find the data of a run."""
     recipe = chosen_recipe(settings)
-    hardware = prepare_hardware(settings)
     weights = resolve_weights(settings, store, recipe.backbone)
     views = resolve_views(settings, store, recipe, snapshot_id)
+    hardware = _settled(prepare_hardware(settings), settings, store, recipe, weights, views)
     with hardware.scope():
         network = build_network(recipe, weights, views, settings.seed, hardware.training_precision)
     return Workplace(
@@ -83,6 +86,20 @@ def prepare(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: st
         read_class_balance(store, run_id).weights,
         FeatureSource(settings, store, recipe, weights, views, hardware.precision),
     )
+
+
+def _settled(
+    hardware: Hardware,
+    settings: Settings,
+    store: ObjectStore,
+    recipe: Recipe,
+    weights: BackboneWeights,
+    views: tuple[View, ...],
+) -> Hardware:
+    """The hardware, computing in float32 where the features had to be."""
+    extractors = needed_extractors(recipe, weights, views, hardware.precision)
+    precision = settled_precision(settings, store, hardware.precision, extractors)
+    return dataclasses.replace(hardware, precision=precision)
 
 
 def save_weights(store: ObjectStore, key: str, network: Network) -> None:

@@ -21,6 +21,17 @@ def test_a_sound_artefact_serves_in_a_fresh_process(tiny_models: dict[str, bytes
     assert found.memory_mb is not None
 
 
+def test_the_memory_is_that_of_the_served_model_and_not_of_the_process_that_asks(
+    tiny_models: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(tiny_models["good"])
+    held = np.ones(2**28)  # 2 GiB
+    found = check_serving(path, {})
+    assert found.memory_mb is not None
+    assert 100 < found.memory_mb < held.nbytes / 2**20 / 2
+
+
 def test_a_broken_artefact_says_why_it_does_not_serve(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:

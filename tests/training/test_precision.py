@@ -19,7 +19,13 @@ from pneumo_tasks.training.hardware import best_precision, processor_flags
 from pneumo_tasks.training.head import train_head
 from pneumo_tasks.training.local_cache import LocalCache
 from pneumo_tasks.training.parity import LOWER_PRECISION
-from pneumo_tasks.training.precision import ERROR_LIMIT, read_error, record_error, relative_error
+from pneumo_tasks.training.precision import (
+    ERROR_LIMIT,
+    read_error,
+    record_error,
+    relative_error,
+    settled_precision,
+)
 from pneumo_tasks.training.recipes import find_recipe
 from pneumo_tasks.training.workplace import prepare
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
@@ -75,12 +81,48 @@ def test_features_of_two_precisions_are_not_mixed(small: Settings, store: Object
         place.examples("train", ("block5_pool",))
 
 
-def test_a_precision_that_is_too_far_off_is_refused(small: Settings, store: ObjectStore) -> None:
-    extractor = _extractor(small, store, "pooled", "mixed_bfloat16")
-    with pytest.raises(BadConfiguration, match="PNEUMO_PRECISION=float32"):
-        record_error(store, extractor, 0.03, 32)
-    assert read_error(store, extractor) is None
+def test_a_precision_that_is_too_far_off_is_replaced_by_float32_or_refused_where_asked_for(
+    small: Settings, store: ObjectStore
+) -> None:
+    far, near = (_extractor(small, store, cut, "mixed_bfloat16") for cut in ("pooled", "block5_pool"))
+    automatic = small.model_copy(update={"precision": "auto"})
+    record_error(store, near, ERROR_LIMIT, 32)
+    assert settled_precision(automatic, store, "mixed_bfloat16", [far, near]) == "mixed_bfloat16"
+    record_error(store, far, 0.03, 32)
+    assert settled_precision(automatic, store, "mixed_bfloat16", [far, near]) == "float32"
+    asked = small.model_copy(update={"precision": "mixed_bfloat16"})
+    with pytest.raises(BadConfiguration, match="pooled: relative error 3"):
+        settled_precision(asked, store, "mixed_bfloat16", [far, near])
     assert read_error(store, _extractor(small, store, "pooled", "float32")) == 0.0
+
+
+def test_an_error_that_is_not_a_number_is_too_far_off(small: Settings, store: ObjectStore) -> None:
+    extractor = _extractor(small, store, "pooled", "mixed_bfloat16")
+    record_error(store, extractor, float("inf"), 32)
+    automatic = small.model_copy(update={"precision": "auto"})
+    assert settled_precision(automatic, store, "mixed_bfloat16", [extractor]) == "float32"
+
+
+def test_of_two_workers_that_measured_at_once_the_first_is_believed(
+    small: Settings, store: ObjectStore
+) -> None:
+    extractor = _extractor(small, store, "pooled", "mixed_bfloat16")
+    record_error(store, extractor, 0.03, 32)
+    record_error(store, extractor, 0.01, 32)
+    assert read_error(store, extractor) == 0.03
+
+
+@has_bfloat16
+def test_features_and_training_fall_back_to_float32_together(small: Settings, store: ObjectStore) -> None:
+    write_snapshot(store, images=12)
+    settings = small.model_copy(update={"precision": "auto"})
+    record_error(store, _extractor(settings, store, "block4_pool", "mixed_bfloat16"), 0.03, 32)
+    for shard in ("shard0", "shard1"):
+        assert extract_features(settings, store, SNAPSHOT, shard)["precision"] == "float32"
+    place = prepare(settings, store, RUN, SNAPSHOT)
+    assert place.hardware.training_precision == "float32"
+    assert len(place.examples("train", ("block4_pool",))) > 0
+    assert place.source.precision == "float32"
 
 
 def test_the_relative_error_is_that_of_all_values_together() -> None:
