@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.local.seaweedfs import S3Server
@@ -69,10 +70,9 @@ def spoiled(person: Person) -> Path:
     (train / "NORMAL" / "IM-9001-0001.jpeg").write_bytes(good[: len(good) // 2])
     (train / "NORMAL" / "IM-9002-0001.jpeg").write_text("<!doctype html><title>Not found</title>")
     (train / "PNEUMONIA" / "person9003_virus_1.jpeg").write_bytes(b"")
+    other = draw_phantoms(seed=1, train_per_label=1, test_per_label=0)[0]
     (train / "COVID").mkdir()
-    (train / "COVID" / "person9004_virus_1.jpeg").write_bytes(
-        sorted((train / "PNEUMONIA").iterdir())[5].read_bytes()
-    )
+    Image.fromarray(other.pixels).save(train / "COVID" / "person9004_virus_1.jpeg")
     return train
 
 
