@@ -72,7 +72,8 @@ def test_a_killed_training_goes_on_and_ends_where_an_undisturbed_one_does(
     assert losses[0] == losses[1]
 
 
-@pytest.mark.slow
+@pytest.mark.stress
+@pytest.mark.timeout(900)
 def test_three_kills_at_random_moments_lose_at_most_an_epoch_each(
     prepared: Settings, store: ObjectStore
 ) -> None:
