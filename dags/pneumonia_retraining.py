@@ -150,7 +150,7 @@ def promote_model(decision: dict) -> dict:
     doc_md=str(Path(__file__).with_suffix(".md")),
     default_args={
         "owner": "pneumo",
-        "retries": 3,
+        "retries": 5,  # with the delays below: a store or a worker may be away for five minutes
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=10),
