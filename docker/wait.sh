@@ -9,7 +9,9 @@ url=http://${listen:-127.0.0.1:8080}
 healthy() {
   local report
   report=$(curl --silent --max-time 5 --noproxy '*' "$url/api/v2/monitor/health") || return 1
-  [ "$(grep -o '"status":"healthy"' <<< "$report" | wc -l)" -ge 3 ] && grep -q '"metadatabase":{"status":"healthy"' <<< "$report"
+  for part in metadatabase scheduler dag_processor; do
+    grep -q "\"$part\":{\"status\":\"healthy\"" <<< "$report" || return 1
+  done
 }
 
 echo "Waiting for Airflow (a minute or two)"

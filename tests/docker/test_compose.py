@@ -1,8 +1,12 @@
 """What the files of docker/ promise, checked without a container engine."""
 
+import json
 import re
+import shutil
 import stat
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +58,33 @@ def test_our_containers_can_write_only_where_they_must(services: dict[str, Any],
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert service["restart"] in ("unless-stopped", "on-failure")
+
+
+def test_no_service_is_held_down_by_another_that_is_away(services: dict[str, Any]) -> None:
+    """Podman starts nothing again while something it depends on is down: start.sh waits instead."""
+    assert not any("depends_on" in service for service in services.values())
+
+
+@pytest.mark.parametrize("down", ["", "metadatabase", "scheduler", "dag_processor"])
+def test_the_stack_is_up_when_database_scheduler_and_dag_processor_are(tmp_path: Path, down: str) -> None:
+    parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    report = {name: {"status": "unhealthy" if name == down else "healthy"} for name in parts}
+
+    class Airflow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(report, separators=(",", ":")).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Airflow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        script = shutil.copy(DOCKER / "wait.sh", tmp_path)
+        (tmp_path / ".env").write_text(f"UI_LISTEN=127.0.0.1:{server.server_port}\nPNEUMO_UI_PASSWORD=x\n")
+        done = subprocess.run(["bash", script], env={"PATH": "/usr/bin:/bin", "PATIENCE": "1"}, check=False)
+        server.shutdown()
+    assert done.returncode == (1 if down else 0)
 
 
 def test_nothing_but_the_ui_and_the_store_is_published_and_both_on_this_machine(
