@@ -3,14 +3,21 @@
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.sdk import CronTriggerTimetable, TriggerRule, dag, get_current_context, task
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import AssetOrTimeSchedule, TaskGroup, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from pneumo_airflow import DAG_ID, GPU, RETRY_POLICY, record_failure, run_params, stage
+from pneumo_airflow import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, started_by
+from pneumo_assets import BATCH, CHAMPION, champion_event
+from pneumo_form import check_params, run_params
+from pneumo_links import batch_task, page_url, reporting_task
+from pneumo_notices import ApprovalNotice, send_notice
+from pneumo_reviews import PROMOTE, REJECT, read_answer, reason_param
 from pneumo_tasks.settings import Settings
+from pneumo_timetables import RunsOnRequest, WeeklyRuns
 
 SETTINGS = Settings.load()
-SCHEDULE = None if SETTINGS.schedule == "none" else CronTriggerTimetable(SETTINGS.schedule, timezone="UTC")
+WEEKLY = RunsOnRequest() if SETTINGS.schedule == "none" else WeeklyRuns(SETTINGS.schedule, timezone="UTC")
 
 
 @task
@@ -19,20 +26,25 @@ def discover_batches() -> list[str]:
     from pneumo_tasks.dataset.shards import MOST_MAPPED
     from pneumo_tasks.intake.batches import discover_batches
 
+    params = dict(get_current_context()["params"])
+    check_params(params)  # the form refuses them too; a command line or a backfill does not
     with stage() as now:
-        journal.record_start(now.store, now.run_id, {"params": dict(now.context["params"])})
+        journal.record_start(now.store, now.run_id, {"params": params, "by": started_by(now.context)})
         waiting = discover_batches(now.store, now.settings.stale_hours)
         return waiting[:MOST_MAPPED]  # the others wait for the next run
 
 
-@task(map_index_template="{{ batch_id }}")
+@batch_task(map_index_template="{{ batch_id }}")
 def validate_batch(batch_id: str) -> dict:
     from pneumo_tasks.intake.validation import validate_batch
 
     get_current_context()["batch_id"] = batch_id
     with stage(batch_id) as now:
         verdict = validate_batch(now.settings, now.store, batch_id)
-        return verdict.model_dump(mode="json", exclude={"rejected"})
+    if verdict.state == "rejected":
+        url = page_url("batch", batch_id=batch_id)
+        send_notice(now.context, f"Pneumo: batch {batch_id} rejected", "; ".join(verdict.reasons), url)
+    return verdict.model_dump(mode="json", exclude={"rejected"})
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
@@ -116,7 +128,7 @@ def decide_promotion(snapshot: dict) -> dict:
         return decide_promotion(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
 
 
-@task
+@reporting_task()
 def write_report() -> dict:
     from pneumo_tasks.promotion.report import write_report
 
@@ -124,55 +136,102 @@ def write_report() -> dict:
         return write_report(now.settings, now.store, now.run_id)
 
 
-@task
-def promote_model(decision: dict) -> dict:
-    from pneumo_tasks.promotion.registry import promote_model
-    from pneumo_tasks.promotion.report import write_report
+@task.branch
+def ask_for_approval(decision: dict) -> str:
+    from pneumo_tasks.promotion.run_note import approval_request
+
+    now = opened(get_current_context())
+    if decision["decision"] != "approved" or now.settings.dry_run or not now.settings.require_approval:
+        return "promote_model"
+    request = approval_request(now.store, now.run_id, page_url("run", run_id=now.run_id))
+    now.context["ti"].xcom_push("request", request)
+    return "approve_promotion"
+
+
+@reporting_task(outlets=[CHAMPION], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+def promote_model(decision: dict, answer: dict | None) -> dict:
+    from pneumo_tasks.promotion.registry import champion_summary
+    from pneumo_tasks.promotion.settling import settle
 
     if decision["decision"] != "approved":
         raise AirflowSkipException(f"Not promoted: {decision['reason']}")
+    now = opened(get_current_context())
+    if now.settings.dry_run:
+        raise AirflowSkipException("Not promoted: a dry run. The report says what would have been.")
     with stage() as now:
-        promoted = promote_model(now.settings, now.store, now.run_id)
-        write_report(now.settings, now.store, now.run_id)  # so that it says what became of the approval
-        return promoted
+        settled = settle(
+            now.settings, now.store, now.run_id, read_answer(answer, now.settings.approval_hours)
+        )
+    if settled.seq is None:
+        raise AirflowSkipException(f"Not promoted: {settled.reason}")
+    champion = champion_summary(now.store)
+    if champion is not None:
+        now.context["outlet_events"][CHAMPION].extra = champion_event(champion, settled.seq)
+    return settled.model_dump(include={"version", "sha256", "seq"})
+
+
+@reporting_task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
+def close_run() -> str:
+    from pneumo_tasks.promotion.run_index import enter_missing, enter_run
+    from pneumo_tasks.promotion.run_note import run_note
+
+    now = opened(get_current_context())
+    run = enter_run(now.store, now.run_id)
+    enter_missing(now.store)
+    note = run_note(run)
+    now.context["ti"].xcom_push("note", note)
+    if run.decision in ("promoted", "rejected"):
+        send_notice(now.context, f"Pneumo: {run.decision}", note, page_url("run", run_id=now.run_id))
+    return note
 
 
 @dag(
     dag_id=DAG_ID,
     dag_display_name="Pneumonia retraining",
     description="Validate, train, evaluate, gate and promote the chest X-ray pneumonia classifier",
-    schedule=SCHEDULE,
+    schedule=AssetOrTimeSchedule(timetable=WEEKLY, assets=[BATCH]),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=24),
+    dagrun_timeout=timedelta(hours=24 + SETTINGS.approval_hours),
+    deadline=deadline(SETTINGS),
     params=run_params(SETTINGS),
     tags=["pneumo", "retraining", "weekly"],
     doc_md=str(Path(__file__).with_suffix(".md")),
-    default_args={
-        "owner": "pneumo",
-        "retries": 5,  # with the delays below: a store or a worker may be away for five minutes
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-        "retry_policy": RETRY_POLICY,
-        "execution_timeout": timedelta(hours=8),
-        "on_failure_callback": record_failure,
-    },
+    default_args=DEFAULTS,
 )
 def pneumonia_retraining() -> None:
-    discovered = discover_batches()
-    validated = validate_batch.expand(batch_id=discovered)
-    snapshot = assemble_dataset(discovered)
-    balance = compute_class_balance(snapshot)
-    features = extract_features.partial(snapshot=snapshot).expand(shards=list_shards(snapshot))
-    head = train_head(snapshot)
-    fine_tuned = fine_tune_block5(snapshot)
-    evaluated = evaluate_candidate(snapshot)
-    decision = decide_promotion(snapshot)
-    promoted = promote_model(decision)
+    with TaskGroup("data", prefix_group_id=False, tooltip="Which images may be trained on"):
+        discovered = discover_batches()
+        validated = validate_batch.expand(batch_id=discovered)
+        snapshot = assemble_dataset(discovered)
+        balance = compute_class_balance(snapshot)
+        shards = list_shards(snapshot)
+    with TaskGroup("training", prefix_group_id=False, tooltip="From images to a candidate"):
+        features = extract_features.partial(snapshot=snapshot).expand(shards=shards)
+        head = train_head(snapshot)
+        fine_tuned = fine_tune_block5(snapshot)
+    with TaskGroup("judgement", prefix_group_id=False, tooltip="Is it good enough, and better?"):
+        evaluated = evaluate_candidate(snapshot)
+        decision = decide_promotion(snapshot)
+        reported = write_report()
+    with TaskGroup("promotion", prefix_group_id=False, tooltip="A person's word, then the pointer"):
+        asked = ask_for_approval(decision)
+        approval = HITLOperator(
+            task_id="approve_promotion",
+            subject="Promote the candidate of {{ run_id }}?",
+            body="{{ ti.xcom_pull(task_ids='ask_for_approval', key='request') }}",
+            options=[PROMOTE, REJECT],
+            defaults=[REJECT],
+            params={"reason": reason_param("Why")},
+            response_timeout=timedelta(hours=SETTINGS.approval_hours),
+            notifiers=[ApprovalNotice("Pneumo: a candidate waits for your approval")],
+            execution_timeout=None,
+        )
+        promoted = promote_model(decision, approval.output)
     validated >> snapshot
-    balance >> features >> head >> fine_tuned >> evaluated >> decision
-    decision >> write_report() >> promoted
+    balance >> features >> head >> fine_tuned >> evaluated >> decision >> reported >> asked
+    asked >> [approval, promoted]
+    promoted >> close_run().as_teardown()
 
 
 retraining = pneumonia_retraining()

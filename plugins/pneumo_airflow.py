@@ -1,22 +1,34 @@
-"""What the DAGs and the pages share: settings with Airflow's connection, params, stages, retries."""
+"""What the DAGs and the pages share: settings with Airflow's connection, stages, retries, limits."""
 
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.sdk import (
+    BaseHook,
+    DeadlineAlert,
+    DeadlineReference,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    SyncCallback,
+    get_current_context,
+)
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from pneumo_links import page_url
 from pneumo_tasks.errors import FinalError, RetryableError
-from pneumo_tasks.settings import RUN_PARAMS, Settings
+from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:
     from pneumo_tasks.object_store import ObjectStore
 
 DAG_ID = "pneumonia_retraining"
+ROLLBACK_DAG_ID = "champion_rollback"
 CONNECTION_ID = "pneumo_s3"
 
 
@@ -60,12 +72,15 @@ def stage(part: str = "") -> Iterator[Stage]:
     from pneumo_tasks import journal
 
     allow_children()
-    context = get_current_context()
-    run_id = context["run_id"]
+    now = opened(get_current_context())
+    with journal.stage(now.store, now.run_id, now.context["ti"].task_id, part):
+        yield now
+
+
+def opened(context: Mapping[str, Any]) -> Stage:
+    """The settings and the bucket of a task that is not a stage of the work."""
     settings = run_settings(dict(context["params"]))
-    store = open_store(settings)
-    with journal.stage(store, run_id, context["ti"].task_id, part):
-        yield Stage(settings, store, run_id, context)
+    return Stage(settings, open_store(settings), context["run_id"], context)
 
 
 def allow_children() -> None:
@@ -115,27 +130,45 @@ def connection_settings() -> dict[str, Any]:
     }
 
 
-def run_params(settings: Settings) -> dict[str, Param]:
-    """One param for each setting a run may choose: same default, type, range and description."""
-    schema = Settings.model_json_schema()["properties"]
-    return {name: _param(getattr(settings, name), schema[name]) for name in RUN_PARAMS}
-
-
-def _param(value: object, schema: dict[str, Any]) -> Param:
-    rules = {key: schema[key] for key in ("type", "minimum", "maximum", "pattern") if key in schema}
-    for choice in schema.get("anyOf", []):
-        kinds = [*rules.get("type", []), choice["type"]]
-        rules = {
-            **rules,
-            **{key: choice[key] for key in ("minimum", "maximum") if key in choice},
-            "type": kinds,
-        }
-    return Param(value, description=schema.get("description"), **rules)
+def started_by(context: Mapping[str, Any]) -> str:
+    """Who or what started the run of ``context``, as a list of runs shows it."""
+    run = context["dag_run"]
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    said = {"scheduled": "the schedule", "asset_triggered": "a new batch"}
+    return run.triggering_user_name or said.get(kind, kind.replace("_", " "))
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Failure callback: write into the run why it failed, so that it can be read without Airflow."""
+    """Failure callback: tell people, and write into the run why, so that it can be read without Airflow."""
+    from pneumo_notices import send_notice
     from pneumo_tasks import journal
 
-    store = open_store(Settings.load(connection_settings()))
-    journal.record_failure(store, context["run_id"], context["ti"].task_id, str(context.get("exception")))
+    run_id, task, reason = context["run_id"], context["ti"].task_id, str(context.get("exception"))
+    send_notice(context, f"Pneumo: {task} failed", f"{run_id}: {reason}", page_url("run", run_id=run_id))
+    if context["ti"].dag_id == DAG_ID:
+        journal.record_failure(open_store(Settings.load(connection_settings())), run_id, task, reason)
+
+
+def deadline(settings: Settings) -> DeadlineAlert | None:
+    """Tells people when a run takes longer than ``late_hours``; None where that is 0."""
+    if not settings.late_hours:
+        return None
+    from pneumo_notices import run_is_late
+
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=settings.late_hours),
+        callback=SyncCallback(run_is_late, {"hours": settings.late_hours}),
+    )
+
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "pneumo",
+    "retries": 5,  # with the delays below: a store or a worker may be away for five minutes
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": RETRY_POLICY,
+    "execution_timeout": timedelta(hours=8),
+    "on_failure_callback": record_failure,
+}

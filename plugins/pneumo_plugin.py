@@ -1,28 +1,33 @@
-"""The plugin that Airflow loads: puts the promotion reports into its navigation and its runs."""
+"""The plugin that Airflow loads: report pages, the check of triggers, names and notes of runs."""
 
 from airflow.plugins_manager import AirflowPlugin
 
+import pneumo_run_notes
+from pneumo_form import TriggerCheck
+from pneumo_links import PAGES
+from pneumo_timetables import RunsOnRequest, WeeklyRuns
 from promotion_reports.pages import app
-
-PREFIX = "pneumo"
 
 
 class PneumoPlugin(AirflowPlugin):
     """Links are relative, so that they hold below any base path of the API server."""
 
     name = "pneumo"
-    fastapi_apps = [{"app": app, "url_prefix": f"/{PREFIX}", "name": "Promotion reports"}]  # noqa: RUF012
+    fastapi_apps = [{"app": app, "url_prefix": f"/{PAGES}", "name": "Promotion reports"}]  # noqa: RUF012
+    fastapi_root_middlewares = [{"middleware": TriggerCheck, "name": "Check of triggers"}]  # noqa: RUF012
+    timetables = [WeeklyRuns, RunsOnRequest]  # noqa: RUF012
+    listeners = [pneumo_run_notes]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Reports",
-            "href": f"{PREFIX}/",
+            "href": f"{PAGES}/",
             "destination": "nav",
             "url_route": "promotion-reports",
             "nav_top_level": True,
         },
         {
             "name": "Report",
-            "href": f"{PREFIX}/run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
+            "href": f"{PAGES}/run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
             "destination": "dag_run",
             "url_route": "promotion-report",
         },

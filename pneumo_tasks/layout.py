@@ -15,6 +15,7 @@ VALIDATIONS = "validations/"
 WITHDRAWALS = "withdrawals/"
 DATASETS = "datasets/"
 RUNS = "runs/"
+RUN_INDEX = "run-index/"
 MODELS = "models/"
 COMPARED = "compare."
 STORE_PROBES = "store-probes/"
@@ -92,6 +93,11 @@ def features(extractor_id: str, shard_id: str, name: str = "") -> str:
 
 def run(run_id: str, name: str = "") -> str:
     return f"{RUNS}{run_key(run_id)}/{name}"
+
+
+def run_entry(run_id: str) -> str:
+    """What a list of runs shows of one; made again from the run at any time."""
+    return f"{RUN_INDEX}{run_key(run_id)}.json"
 
 
 def comparison(comparison_id: str) -> str:

@@ -36,6 +36,7 @@ class Listed:
     key: str
     size: int
     modified: datetime | None = None
+    etag: str = ""
 
 
 def sha256(data: bytes) -> str:
@@ -156,7 +157,9 @@ class ObjectStore:
                 Bucket=self.bucket, Prefix=prefix
             ):
                 for entry in page.get("Contents", []):
-                    yield Listed(entry["Key"], entry["Size"], entry.get("LastModified"))
+                    yield Listed(
+                        entry["Key"], entry["Size"], entry.get("LastModified"), entry.get("ETag", "")
+                    )
 
     def list_folders(self, prefix: str) -> list[str]:
         """The names (without slashes) of the folders directly below ``prefix``."""

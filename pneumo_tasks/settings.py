@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
 
     # what to train on
+    batches: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")], ...] = Field(
+        (), description="Accepted batches to train on, one a line; none: all. The test set is not affected"
+    )
     force: bool = Field(False, description="Train even when no new image was accepted")
     patient_pattern: str = Field(
         PUBLIC_PATIENT_PATTERN, description="Groups of a file name that form the patient key"
@@ -54,7 +57,7 @@ class Settings(BaseSettings):
         pattern=r"^(none|ratio|balanced|\d+(\.\d+)?:\d+(\.\d+)?)$",
         description="none, ratio, balanced or n:p",
     )
-    seed: int = Field(7, ge=0, le=2**31 - 1)
+    seed: int = Field(7, ge=0, le=2**31 - 1, description="Of everything that is drawn")
     augmentation: str | None = Field(
         None, description="none, or a kind of drawn copies of training films; empty: what the recipe says"
     )
@@ -105,6 +108,8 @@ class Settings(BaseSettings):
         description="Percent of pneumonia for which predictive values are stated",
     )
     require_approval: bool = Field(False, description="A person has to approve before the champion changes")
+    approval_hours: float = Field(48.0, gt=0.0, le=24 * 30, description="Then an unanswered approval is a no")
+    dry_run: bool = Field(False, description="Train, evaluate and judge, but change nothing that lasts")
     report_images: bool = Field(True, description="Show films of misses and flips in the report")
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 private key that signs new versions: a PEM file, or the PEM itself"
@@ -136,6 +141,7 @@ class Settings(BaseSettings):
     data_docs: bool = Field(False, description="Also render GX Data Docs, which load assets from the web")
 
     # the weekly run
+    late_hours: float = Field(12.0, ge=0.0, description="A run that takes longer is told as late; 0: never")
     schedule: str = Field("0 3 * * 0", description="Cron expression of the weekly run; 'none' turns it off")
 
     @model_validator(mode="after")
@@ -201,23 +207,16 @@ def _shown(error: Any) -> str:
 Label = Literal["NORMAL", "PNEUMONIA"]
 LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
 
-# What a person may choose for one run, in the order of the trigger form.
-RUN_PARAMS = (
-    "force",
-    "recipe",
-    "backbone_weights",
-    "class_weights",
-    "augmentation",
-    "variants",
-    "seed",
-    "head_epochs",
-    "fine_tune_epochs",
-    "min_recall",
-    "min_precision",
-    "target_recall",
-    "threshold_policy",
-    "min_auc",
-    "recall_margin",
-    "precision_margin",
-    "require_approval",
-)
+# What a person may choose for one run, in the sections and the order of the trigger form.
+RUN_SECTIONS: dict[str, tuple[str, ...]] = {
+    "What to train on": ("batches", "force"),
+    "How": (
+        *("recipe", "backbone_weights", "class_weights", "augmentation", "variants"),
+        *("seed", "head_epochs", "fine_tune_epochs"),
+    ),
+    "When to promote": (
+        *("min_recall", "min_precision", "target_recall", "threshold_policy", "min_auc"),
+        *("recall_margin", "precision_margin", "require_approval", "dry_run"),
+    ),
+}
+RUN_PARAMS = tuple(name for names in RUN_SECTIONS.values() for name in names)

@@ -1,27 +1,34 @@
 """The routes: every one asks for the UI's login and for the permission to read runs of our DAG."""
 
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jinja2
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
+from starlette.exceptions import HTTPException as AnyHTTPException
 
-from pneumo_airflow import DAG_ID, connection_settings, open_store
+from pneumo_airflow import DAG_ID, ROLLBACK_DAG_ID, connection_settings, open_store
 from pneumo_tasks import layout
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing, PneumoError
 from pneumo_tasks.settings import Settings
+from promotion_reports.chart import draw_chart
+from promotion_reports.listing import Listing, arrange
 
 if TYPE_CHECKING:
     from pneumo_tasks.object_store import ObjectStore
+    from pneumo_tasks.promotion.run_index import RunIndex
 
-# Our pages and reports hold no script; what a batch name smuggles in is not run either.
+# No page holds a script, and what a batch name or a reason smuggles in is not run either.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; "
-        "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+        "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -32,7 +39,15 @@ templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
+templates.globals |= {"dag_id": DAG_ID, "rollback_dag_id": ROLLBACK_DAG_ID}
+templates.filters |= {
+    "figure": lambda value: "–" if value is None else f"{value:.3f}",
+    "points": lambda value: "–" if value is None else f"{value * 100:+.1f}",
+    "moment": lambda text: (text or "–")[:16].replace("T", " "),
+}
 
 app = FastAPI(
     title="Promotion reports",
@@ -54,7 +69,63 @@ def notice(status: int, title: str, text: str) -> HTMLResponse:
 
 
 def bucket() -> "ObjectStore":
-    return open_store(Settings.load(connection_settings()))
+    return _connected(Settings.load(connection_settings()))
+
+
+@lru_cache(maxsize=2)
+def _connected(settings: Settings) -> "ObjectStore":
+    return open_store(settings)  # a tenth of a second that a page need not wait for
+
+
+@lru_cache(maxsize=1)
+def run_index() -> "RunIndex":
+    from pneumo_tasks.promotion.run_index import RunIndex
+
+    return RunIndex()
+
+
+def known_run(run_id: str = "") -> str:
+    """A run id that can be part of a key; 404 for any other."""
+    return _checked(run_id, layout.run_key, "run")
+
+
+def known_version(version: str = "") -> str:
+    return _checked(version, layout.model, "version")
+
+
+def known_batch(batch_id: str = "") -> str:
+    return _checked(batch_id, layout.incoming, "batch")
+
+
+def _checked(value: str, check: Any, kind: str) -> str:
+    try:
+        check(value)
+    except BadConfiguration:
+        raise HTTPException(404, f"There is no such {kind}.") from None
+    return value
+
+
+RunId = Annotated[str, Depends(known_run)]
+Version = Annotated[str, Depends(known_version)]
+BatchId = Annotated[str, Depends(known_batch)]
+
+
+@app.exception_handler(AnyHTTPException)
+def tell(_: object, error: AnyHTTPException) -> HTMLResponse:
+    """Refusals of the login keep their status; all are pages, for a person reads them."""
+    titles = {401: "Please log in", 403: "You may not read this", 404: "Not found"}
+    return notice(error.status_code, titles.get(error.status_code, "Not possible"), str(error.detail))
+
+
+@app.exception_handler(RequestValidationError)
+def refuse(_: object, error: RequestValidationError) -> HTMLResponse:
+    del error  # it repeats what was sent
+    return notice(400, "Not possible", "A part of the address is missing or has another form.")
+
+
+@app.exception_handler(ObjectMissing)
+def missing(_: object, error: ObjectMissing) -> HTMLResponse:
+    return notice(404, "Not found", str(error))
 
 
 @app.exception_handler(PneumoError)
@@ -64,36 +135,83 @@ def explain(_: object, error: PneumoError) -> HTMLResponse:
 
 
 @app.get("/")
-def index() -> HTMLResponse:
-    """All runs, the newest first, with the champion marked."""
-    from pneumo_tasks.promotion.registry import champion_summary
-    from pneumo_tasks.promotion.runs import list_runs
-
+def index(listing: Annotated[Listing, Query()]) -> HTMLResponse:
+    """All runs, filtered and sorted as asked, recall and precision over time, the champion marked."""
     store = bucket()
-    return page("index.html", runs=list_runs(store), champion=champion_summary(store))
+    runs = run_index().read(store)
+    champion, problem = _champion(store)
+    shown = arrange(runs, listing)
+    chart = Markup(draw_chart([run for run in reversed(runs) if run.figures]))  # noqa: S704 (numbers alone)
+    return page("index.html", runs=shown, listing=listing, champion=champion, problem=problem, chart=chart)
+
+
+@app.get("/compare")
+def compare(run: Annotated[list[str], Query(default_factory=list)]) -> HTMLResponse:
+    """Two runs side by side."""
+    from pneumo_tasks.promotion.report_comparison import compare_runs
+
+    if len(run) != 2:
+        return notice(400, "Choose two runs", f"{len(run)} were chosen: tick two in the list.")
+    first, second = (known_run(one) for one in run)
+    rows = compare_runs(bucket(), first, second)
+    return page("compare.html", first=first, second=second, rows=rows)
 
 
 @app.get("/run")
-def run(run_id: str, dag_id: str = DAG_ID) -> HTMLResponse:
+def show(run_id: str = "", dag_id: str = DAG_ID) -> HTMLResponse:
     """What became of one run, with its report; also the tab of a run of any other DAG."""
     from pneumo_tasks.promotion.runs import show_run
 
     if dag_id != DAG_ID:
         return notice(404, "No promotion report", f"Runs of {dag_id} make none; those of {DAG_ID} do.")
     store = bucket()
-    try:
-        key = layout.run(run_id, "report.html")
-        found = show_run(store, run_id)
-    except (BadConfiguration, ObjectMissing):
-        return notice(404, "No such run", f"Nothing is recorded of the run {run_id}.")
-    return page("run.html", run=found, has_report=store.exists(key))
+    found = show_run(store, known_run(run_id))
+    champion, _ = _champion(store)
+    has_report = store.exists(layout.run(run_id, "report.html"))
+    return page("run.html", run=found, has_report=has_report, champion=champion)
 
 
 @app.get("/report")
-def report(run_id: str) -> HTMLResponse:
+def report(run_id: RunId) -> HTMLResponse:
     """The report of one run, as it was written."""
+    return HTMLResponse(bucket().read(layout.run(run_id, "report.html")), headers=SECURITY_HEADERS)
+
+
+@app.get("/model")
+def model(version: Version) -> HTMLResponse:
+    """The model card of one registered version, its digest checked."""
+    from markdown_it import MarkdownIt
+
+    from pneumo_tasks.promotion.champion import read_manifest
+
+    store = bucket()
+    manifest = read_manifest(store, version)
+    card = store.read_verified(layout.model(version, "model_card.md"), manifest.files["model_card.md"])
+    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(card.decode())
+    return page("model.html", manifest=manifest, card=Markup(rendered))  # noqa: S704 (html is off)
+
+
+@app.get("/ledger")
+def ledger() -> HTMLResponse:
+    """Every decision about the champion, the newest first; read whole, so a broken chain is told."""
+    from pneumo_tasks.promotion.history import read_history
+
+    return page("ledger.html", chapters=read_history(bucket())[::-1])
+
+
+@app.get("/batch")
+def batch(batch_id: BatchId) -> HTMLResponse:
+    """The datasheet of one batch, as it was written."""
+    from pneumo_tasks.intake.withdrawals import read_datasheet
+
+    return HTMLResponse(read_datasheet(bucket(), batch_id), headers=SECURITY_HEADERS)
+
+
+def _champion(store: "ObjectStore") -> tuple[Any, str]:
+    """The champion, or what is wrong with it: the runs are shown all the same."""
+    from pneumo_tasks.promotion.champion import read_champion
+
     try:
-        body = bucket().read(layout.run(run_id, "report.html"))
-    except (BadConfiguration, ObjectMissing):
-        return notice(404, "No report", f"The run {run_id} has written no report.")
-    return HTMLResponse(body, headers=SECURITY_HEADERS)
+        return read_champion(store), ""
+    except (PneumoError, ValueError) as error:
+        return None, str(error)

@@ -29,7 +29,11 @@ def retrain(
     from pneumo_tasks.promotion.runs import show_run
 
     params = parse_params(given or [])
-    Settings.for_run(params)
+    if Settings.for_run(params).require_approval:
+        raise BadConfiguration(
+            "this run asks for a person's approval, and here is nobody to ask",
+            do="Trigger the DAG in the Airflow UI, or add --set require_approval=false.",
+        )
     _, store = open_bucket()
     with _stdout_to_stderr():
         run_id = _run_dag(params)
@@ -38,7 +42,7 @@ def retrain(
         print_json(summary)
     else:
         print_table(["run_id", "state", "decision", "version", "reason"], [summary])
-    raise typer.Exit(0 if summary["decision"] in {"promoted", "rejected", "nothing-new"} else 1)
+    raise typer.Exit(0 if summary["decision"] in {"promoted", "rejected", "dry-run", "nothing-new"} else 1)
 
 
 def parse_params(given: list[str], allowed: Sequence[str] = RUN_PARAMS) -> dict[str, Any]:
@@ -66,6 +70,7 @@ def _run_dag(params: dict[str, Any]) -> str:
         AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
         AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"),
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        PNEUMO_LATE_HOURS="0",  # nobody watches deadlines in this process
         AIRFLOW__LOGGING__LOGGING_LEVEL=os.environ.get("PNEUMO_LOG_LEVEL", "INFO"),
     )
     os.environ.pop("PNEUMO_LOG_LEVEL", None)

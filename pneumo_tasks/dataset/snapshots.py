@@ -76,7 +76,8 @@ def assemble_dataset(settings: Settings, store: ObjectStore) -> SnapshotRef | No
     assigned, misplaced = assign_splits(
         kept, test_share=settings.test_share, folds=settings.folds, salt=settings.split_salt
     )
-    excluded = pd.concat([duplicates, misplaced])
+    assigned, unchosen = _choose(assigned, settings.batches)
+    excluded = pd.concat([duplicates, misplaced, unchosen])
     training = assigned[assigned["split"] != "test"].copy()
     test = assigned[assigned["split"] == "test"]
     _require_both_classes(assigned)
@@ -112,6 +113,18 @@ def test_rows(store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
 
 def snapshot_summary(store: ObjectStore, snapshot_id: str) -> SnapshotSummary:
     return SnapshotSummary.model_validate(store.read_json(layout.dataset(snapshot_id, "summary.json")))
+
+
+def _choose(assigned: pd.DataFrame, batches: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of ``batches`` (none: all) with every test row, for the test set is nobody's choice."""
+    unknown = sorted(set(batches) - set(assigned["batch_id"]))
+    if unknown:
+        raise BadData(
+            f"no image of the batch {', '.join(unknown)} can be used",
+            do="Name accepted batches: see `pneumo batch list`.",
+        )
+    chosen = (assigned["split"] == "test") | assigned["batch_id"].isin(batches) | (not batches)
+    return assigned[chosen], assigned[~chosen].assign(reason="its batch was not chosen for this run")
 
 
 def _require_both_classes(assigned: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion.registry import champion_summary
 from pneumo_tasks.promotion.runs import RunSummary, show_run
 
-_COLOURS = {"promoted": "green", "rejected": "yellow", "nothing-new": "cyan"}
+_COLOURS = {"promoted": "green", "rejected": "yellow", "dry-run": "cyan", "nothing-new": "cyan"}
 
 
 def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path) -> None:

@@ -67,6 +67,7 @@ class Decision(BaseModel):
     decided_at: str
     approval: Approval | None = None
     figures: Figures | None = None
+    dry_run: bool = False
 
 
 def decide_promotion(
@@ -80,15 +81,20 @@ def decide_promotion(
 
     Returns {decision, reason, version}. A refused candidate is a result, not an error. Where the
     champion is no longer the one of the evaluation, the candidate is compared with the new one.
-    ``approval`` is kept where a person had answered before this judgement.
+    ``approval`` is kept where a person had answered before this judgement. A dry run leaves
+    decision.json alone: no ledger entry, and the snapshot counts as undecided.
     """
     evaluation, champion = read_evaluation(store, run_id), champion_ref(store)
     measured = evaluation.champion.version if evaluation.champion else None
     if (champion.version if champion else None) != measured:
         evaluation = compare_again(settings, store, evaluation, champion)
     rules = [*judge(settings, evaluation), _store_rule(store)]
-    decision = decide(evaluation, rules).model_copy(update={"approval": approval})
+    decision = decide(evaluation, rules).model_copy(
+        update={"approval": approval, "dry_run": settings.dry_run}
+    )
     _write(store, decision)
+    if settings.dry_run:
+        return decision.model_dump(include={"decision", "reason", "version"})
     if decision.decision == "rejected" and rules[-1].verdict == "pass":
         _enter_refusal(store, decision, by="the gate")
     store.put_json(

@@ -48,6 +48,14 @@ def read_history(store: ObjectStore) -> list[Chapter]:
     ]
 
 
+def former_champions(store: ObjectStore) -> list[Chapter]:
+    """What a rollback can bring back: each version that was live and is not now, the last one first."""
+    live = [chapter for chapter in read_history(store) if chapter.live and chapter.version]
+    pointer, _ = read_pointer(store)
+    newest = {chapter.version: chapter for chapter in live if pointer and chapter.version != pointer.version}
+    return sorted(newest.values(), key=lambda chapter: chapter.seq, reverse=True)
+
+
 def champion_at(store: ObjectStore, moment: str) -> Chapter | None:
     """What was live at ``moment`` (ISO 8601; a date means its end, UTC); None before the first."""
     limit = _moment(moment)

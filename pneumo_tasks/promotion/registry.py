@@ -180,6 +180,8 @@ def _entry(decision: Decision, manifest: Manifest, pointer: Pointer | None) -> l
 
 
 def _approved(decision: Decision) -> Decision:
+    if decision.dry_run:
+        raise PromotionRefused("a dry run promotes nothing", where=layout.run(decision.run_id))
     if decision.decision == "approved":
         return decision
     raise PromotionRefused(

@@ -115,6 +115,8 @@ def headline(
         return (
             f"Promoted: version {decision.version} is the champion since {promoted['promoted_at']} ({found})."
         )
+    if decision.dry_run:
+        return f"Dry run, nothing was changed. It would be {decision.decision}: {decision.reason} ({found})."
     if decision.decision == "approved":
         return f"Approved: version {decision.version} may become the champion ({found})."
     return f"Rejected: {decision.reason} ({found})."

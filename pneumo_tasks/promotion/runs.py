@@ -1,22 +1,44 @@
 """Runs as the command line and the UI show them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
+from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion.decision import Decision, read_decision
+from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.decision import Decision, Figures, read_decision
 from pneumo_tasks.promotion.gate import Rule
 
 State = Literal["running", "success", "failed"]
-Outcome = Literal["promoted", "rejected", "nothing-new", "failed"]
+Outcome = Literal["promoted", "rejected", "dry-run", "nothing-new", "failed"]
+
+
+class DataCounts(BaseModel):
+    """The data a run used, in the numbers that a line has room for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batches: int
+    images: int
+    quarantined: int
+
+    @classmethod
+    def of(cls, summary: SnapshotSummary) -> Self:
+        used = sum(sum(labels.values()) for labels in summary.counts.values())
+        return cls(batches=len(summary.batches), images=used, quarantined=summary.quarantined)
 
 
 class RunSummary(BaseModel):
-    """``decision`` is None while the run goes on; ``promoted`` only once the pointer has moved."""
+    """``decision`` is None while the run goes on; ``promoted`` only once the pointer has moved.
+
+    A ``dry-run`` has rules and figures, and ``reason`` says what the gate would have decided.
+    ``figures`` and ``data`` are None where the run did not come so far, ``started_by`` where
+    nobody is known to have started it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,13 +52,16 @@ class RunSummary(BaseModel):
     version: str | None
     started: str | None
     decided_at: str | None
+    started_by: str | None = None
+    champion: str | None = None
+    figures: Figures | None = None
+    data: DataCounts | None = None
+    approval: Approval | None = None
 
-
-def list_runs(store: ObjectStore) -> list[RunSummary]:
-    """Every run that left anything in the bucket, the youngest first; not those of a comparison."""
-    names = [name for name in store.list_folders(layout.RUNS) if not name.startswith(layout.COMPARED)]
-    runs = [show_run(store, name) for name in names]
-    return sorted(runs, key=lambda run: (run.started or run.decided_at or "", run.run_id), reverse=True)
+    @property
+    def moment(self) -> str:
+        """When it started, or was decided where no start is on record; for sorting and for the chart."""
+        return self.started or self.decided_at or ""
 
 
 def show_run(store: ObjectStore, run_id: str) -> RunSummary:
@@ -55,13 +80,18 @@ def show_run(store: ObjectStore, run_id: str) -> RunSummary:
         run_id=(started or {}).get("run_id") or (decision.run_id if decision else run_id),
         state=state,
         decision=outcome,
-        reason=failure["reason"] if outcome == "failed" and failure else decision.reason if decision else "",
+        reason=failure["reason"] if outcome == "failed" and failure else _reason(decision),
         rules=decision.rules if decision else [],
         stages=stages,
         snapshot_id=decision.snapshot_id if decision else None,
         version=decision.version if decision else None,
         started=(started or {}).get("started"),
         decided_at=decision.decided_at if decision else None,
+        started_by=(started or {}).get("by"),
+        champion=decision.champion if decision else None,
+        figures=decision.figures if decision else None,
+        data=_data(store, decision),
+        approval=decision.approval if decision else None,
     )
 
 
@@ -71,9 +101,26 @@ def run_params(store: ObjectStore, run_id: str, names: Sequence[str]) -> dict[st
     return {name: value for name, value in started.get("params", {}).items() if name in names}
 
 
+def _reason(decision: Decision | None) -> str:
+    if decision is None:
+        return ""
+    return f"would be {decision.decision}: {decision.reason}" if decision.dry_run else decision.reason
+
+
+def _data(store: ObjectStore, decision: Decision | None) -> DataCounts | None:
+    if decision is None or decision.snapshot_id is None:
+        return None
+    try:
+        return DataCounts.of(snapshot_summary(store, decision.snapshot_id))
+    except ObjectMissing:
+        return None
+
+
 def _outcome(
     store: ObjectStore, run_id: str, decision: Decision | None, failure: Any
 ) -> tuple[State, Outcome | None]:
+    if decision is not None and decision.dry_run:
+        return "success", "dry-run"
     if decision is not None and decision.decision != "approved":
         return "success", decision.decision
     if decision is not None and store.exists(layout.run(run_id, "promotion.json")):

@@ -1,6 +1,7 @@
 """Recipes: every way of training that one setting can select."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -163,3 +164,17 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 def _shortened(stage: Stage, epochs: int | None) -> Stage:
     return stage if epochs is None else dataclasses.replace(stage, epochs=epochs)
+
+
+def check_request(settings: Settings, params: Mapping[str, object]) -> None:
+    """Refuse (BadConfiguration) what the params of a run ask for and no run can do, before one starts."""
+    from pneumo_tasks.training.augmentation import find_kind  # pandas, which no DAG file should import
+
+    recipe = chosen_recipe(settings)
+    if recipe.augmentation != "none":
+        find_kind(recipe.augmentation)
+    if params.get("fine_tune_epochs") is not None and recipe.fine_tuning is None:
+        raise BadConfiguration(
+            f"fine_tune_epochs {params['fine_tune_epochs']}: the recipe {recipe.name} fine-tunes nothing",
+            do="Leave fine_tune_epochs empty, or choose another recipe.",
+        )

@@ -11,16 +11,23 @@ from typing import Any
 
 import pytest
 
+from pneumo_tasks.settings import RUN_PARAMS, RUN_SECTIONS, Settings
+from pneumo_tasks.training.augmentation import KINDS
+from pneumo_tasks.training.recipes import RECIPES
+
 PROJECT = Path(__file__).resolve().parents[2]
 HEAVY = ["tensorflow", "keras", "great_expectations", "boto3", "botocore", "sklearn", "pandas", "matplotlib"]
 
 PARSE = f"""
 import json, sys, time
 import airflow.sdk, pydantic_settings                        # Airflow's own and our validator's cost
-from airflow.sdk import dag, task, CronTriggerTimetable, ExceptionRetryPolicy, Param, TriggerRule, BaseHook
+from airflow.sdk import dag, task, AssetOrTimeSchedule, DeadlineAlert, ExceptionRetryPolicy, Param, TaskGroup
+from airflow.sdk import BaseHook, BaseNotifier, BaseOperatorLink, SyncCallback, TriggerRule
+import airflow.timetables.trigger, airflow.providers.standard.operators.hitl
+import airflow.providers.standard.decorators.python
 sys.path[:0] = ["plugins", "dags"]
 started = time.perf_counter()
-import pneumonia_retraining
+import pneumonia_retraining, champion_rollback
 seconds = time.perf_counter() - started
 print(json.dumps({{"seconds": seconds, "heavy": [m for m in {HEAVY!r} if m in sys.modules]}}))
 """
@@ -67,11 +74,17 @@ for file in Path("dags").glob("*.py"):
     module = importlib.import_module(file.stem)
     for dag in [value for value in vars(module).values() if isinstance(value, DAG)]:
         answer[dag.dag_id] = {
-            "doc": dag.doc_md or "", "tags": sorted(dag.tags), "max_active_runs": dag.max_active_runs,
-            "catchup": dag.catchup, "timetable": type(dag.timetable).__name__,
+            "doc": dag.doc_md or "", "run_timeout": dag.dagrun_timeout is not None,
+            "tags": sorted(dag.tags), "max_active_runs": dag.max_active_runs,
+            "catchup": dag.catchup,
+            "timetable": type(getattr(dag.timetable, "timetable", dag.timetable)).__name__,
+            "groups": sorted(name for name in dag.task_group_dict if name),
+            "params": {k: p.schema | {"default": p.value, "help": p.description}
+                       for k, p in ((k, dag.params.get_param(k)) for k in dag.params)},
             "tasks": {t.task_id: {
                 "owner": t.owner, "retries": t.retries, "queue": t.queue, "pool": t.pool,
-                "timeout": t.execution_timeout is not None, "policy": t.retry_policy is not None,
+                "timeout": (getattr(t, "response_timeout", None) or t.execution_timeout) is not None,
+                "policy": t.retry_policy is not None,
                 "upstream": sorted(t.upstream_task_ids)} for t in dag.tasks},
         }
 print(json.dumps(answer))
@@ -89,6 +102,8 @@ def test_every_dag_says_what_it_is_and_what_to_do_when_a_task_fails(dags: dict[s
         assert "pneumo" in dag["tags"], dag_id
         assert not dag["catchup"], dag_id
         assert dag["max_active_runs"] == 1, dag_id
+        assert dag["run_timeout"], dag_id
+        assert "─►" in dag["doc"], f"{dag_id}: no picture of the flow"
         explained = set(re.findall(r"`(\w+)`", dag["doc"].split("### Triage")[1]))
         assert set(dag["tasks"]) <= explained, f"{dag_id}: triage notes lack {set(dag['tasks']) - explained}"
 
@@ -111,16 +126,37 @@ def test_training_runs_on_the_gpu_queue_and_nothing_else_does(dags: dict[str, An
 
 def test_the_data_flow_one_way(dags: dict[str, Any]) -> None:
     tasks = dags["pneumonia_retraining"]["tasks"]
+    assert tasks["promote_model"]["upstream"] == ["approve_promotion", "ask_for_approval", "decide_promotion"]
+    assert dags["pneumonia_retraining"]["groups"] == ["data", "judgement", "promotion", "training"]
     story = [
         "discover_batches", "validate_batch", "assemble_dataset", "compute_class_balance", "extract_features",
         "train_head", "fine_tune_block5", "evaluate_candidate", "decide_promotion", "write_report",
-        "promote_model",
+        "ask_for_approval", "approve_promotion", "promote_model", "close_run",
     ]  # fmt: skip
     for before, after in pairwise(story):
         assert before in tasks[after]["upstream"], f"{after} does not wait for {before}"
 
 
 def test_the_schedule_can_be_turned_off(airflow_environment: dict[str, str], dags: dict[str, Any]) -> None:
-    assert dags["pneumonia_retraining"]["timetable"] == "CronTriggerTimetable"
+    assert dags["pneumonia_retraining"]["timetable"] == "WeeklyRuns"
     off = run_python(DESCRIBE, {**airflow_environment, "PNEUMO_SCHEDULE": "none"})
-    assert off["pneumonia_retraining"]["timetable"] == "NullTimetable"
+    assert off["pneumonia_retraining"]["timetable"] == "RunsOnRequest"
+
+
+def test_the_form_offers_what_a_run_may_choose_with_the_defaults_of_the_settings(
+    dags: dict[str, Any],
+) -> None:
+    params, settings = dags["pneumonia_retraining"]["params"], Settings()
+    assert tuple(params) == RUN_PARAMS
+    for name, param in params.items():
+        default = getattr(settings, name)
+        assert param["default"] == (list(default) if isinstance(default, tuple) else default), name
+        assert param["help"], f"{name} has no help"
+        assert len(param["help"]) <= 100, f"{name}: more than a line of help"
+        assert param["section"] in RUN_SECTIONS, name
+        assert param["title"], name
+    assert params["recipe"]["enum"] == list(RECIPES)
+    assert params["augmentation"]["enum"] == [None, "none", *KINDS]
+    assert set(params["threshold_policy"]["enum"]) == {"target_recall", "youden", "cost"}
+    for name in ("min_recall", "min_precision", "target_recall", "recall_margin"):
+        assert (params[name]["type"], params[name]["minimum"], params[name]["maximum"]) == ("number", 0, 1)

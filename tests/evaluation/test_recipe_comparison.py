@@ -8,7 +8,7 @@ from pneumo_tasks import cli, journal, layout
 from pneumo_tasks.evaluation.looks import count_looks
 from pneumo_tasks.evaluation.recipe_comparison import RecipeComparison, compare_recipes
 from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion.runs import list_runs
+from pneumo_tasks.promotion.run_index import list_runs
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.recipes import RECIPES
 from tests.evaluation.story import TEST_SET, Story

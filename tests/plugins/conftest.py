@@ -1,4 +1,4 @@
-"""Airflow's own API server in this process, with our plugin in it and two people who may sign in."""
+"""Airflow's own API server in this process, with our plugin in it and three people who may sign in."""
 
 import json
 import os
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+
+from tests.evaluation.fixtures import story, tiny_models  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -33,4 +35,15 @@ def anonymous(airflow_app: TestClient, environment: None) -> TestClient:
 def reader(anonymous: TestClient) -> TestClient:
     answer = anonymous.post("/auth/token", json={"username": "vera", "password": "vera"})
     anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return anonymous
+
+
+@pytest.fixture
+def stranger(anonymous: TestClient) -> TestClient:
+    """Somebody with a valid login and no role: Airflow lets them read no DAG."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="stranger", role=None))
+    anonymous.headers["Authorization"] = f"Bearer {token}"
     return anonymous

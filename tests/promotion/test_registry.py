@@ -15,7 +15,8 @@ from pneumo_tasks.promotion.registry import (
     promote_model,
     read_champion,
 )
-from pneumo_tasks.promotion.runs import list_runs, show_run
+from pneumo_tasks.promotion.run_index import list_runs
+from pneumo_tasks.promotion.runs import show_run
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import IMAGES, Story
 from tests.promotion.judging import judge

@@ -1,0 +1,125 @@
+"""Going back to a former champion: wiring only. A person chooses, says why, and another look approves."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import TriggerRule, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pneumo_airflow import DEFAULTS, ROLLBACK_DAG_ID, opened
+from pneumo_assets import CHAMPION, champion_event
+from pneumo_links import page_url
+from pneumo_notices import ApprovalNotice, send_notice
+from pneumo_reviews import KEEP, REJECT, ChooseVersion, read_answer, reason_param
+from pneumo_tasks.settings import Settings
+from pneumo_timetables import RunsOnRequest
+
+SETTINGS = Settings.load()
+ROLL_BACK = "roll back"
+WAIT = timedelta(hours=SETTINGS.approval_hours)
+
+
+@task
+def list_former_champions() -> list[str]:
+    from pneumo_tasks.promotion.run_note import former_champions_table
+
+    now = opened(get_current_context())
+    versions, table = former_champions_table(now.store)
+    if not versions:
+        raise AirflowSkipException("There is no former champion to go back to.")
+    now.context["ti"].xcom_push("request", f"{table}\n\n[The whole ledger]({page_url('ledger')})")
+    return versions
+
+
+@task
+def check_choice(choice: dict) -> dict:
+    from pneumo_tasks.promotion.run_note import rollback_request
+
+    now = opened(get_current_context())
+    (version,) = choice["chosen_options"]
+    reason = str((choice["params_input"] or {}).get("reason") or "").strip()
+    person = choice["responded_by_user"]
+    if version == KEEP or person is None:
+        raise AirflowSkipException("The champion stays: nobody chose another version.")
+    if not reason:
+        raise AirflowSkipException("The champion stays: no reason was given. Trigger again and say why.")
+    wanted = {"version": version, "reason": reason, "by": str(person["name"] or person["id"])}
+    card = page_url("model", version=version)
+    now.context["ti"].xcom_push("request", rollback_request(now.store, **wanted, card=card))
+    return wanted
+
+
+@task(outlets=[CHAMPION])
+def move_champion(wanted: dict, answer: dict) -> dict:
+    from pneumo_tasks.promotion.history import ChangeRequest, rollback
+    from pneumo_tasks.promotion.registry import champion_summary
+
+    now = opened(get_current_context())
+    chosen = {**answer, "chosen_options": ["promote" if answer["chosen_options"] == [ROLL_BACK] else REJECT]}
+    approval = read_answer(chosen, now.settings.approval_hours)
+    if approval is None or approval.verdict == "reject":
+        raise AirflowSkipException(f"The champion stays: {approval.sentence if approval else 'no answer'}.")
+    request = ChangeRequest(reason=wanted["reason"], by=wanted["by"], approval=approval, attempt=now.run_id)
+    moved = rollback(now.settings, now.store, wanted["version"], request)
+    champion = champion_summary(now.store)
+    if champion is not None:
+        now.context["outlet_events"][CHAMPION].extra = champion_event(champion, moved["seq"])
+    return moved
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
+def close_run(moved: dict | None) -> str:
+    from pneumo_tasks.promotion.registry import champion_summary
+
+    now = opened(get_current_context())
+    champion = champion_summary(now.store)
+    version = champion["version"] if champion else "none"
+    note = f"rolled back to {version}" if moved else f"the champion stays: {version}"
+    now.context["ti"].xcom_push("note", note)
+    if moved:
+        send_notice(now.context, f"Pneumo: {note}", f"By run {now.run_id}.", page_url("ledger"))
+    return note
+
+
+@dag(
+    dag_id=ROLLBACK_DAG_ID,
+    dag_display_name="Champion rollback",
+    description="Go back to a former champion: choose it, say why, have it approved",
+    schedule=RunsOnRequest(),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1) + 2 * WAIT,
+    tags=["pneumo", "champion", "by-hand"],
+    doc_md=str(Path(__file__).with_suffix(".md")),
+    default_args=DEFAULTS,
+)
+def champion_rollback() -> None:
+    former = list_former_champions()
+    choice = ChooseVersion(
+        task_id="choose_version",
+        offered_by="list_former_champions",
+        subject="Which version shall be the champion?",
+        body="{{ ti.xcom_pull(task_ids='list_former_champions', key='request') }}",
+        params={"reason": reason_param("Why")},
+        response_timeout=WAIT,
+        execution_timeout=None,
+    )
+    wanted = check_choice(choice.output)
+    approval = HITLOperator(
+        task_id="approve_rollback",
+        subject="Roll the champion back?",
+        body="{{ ti.xcom_pull(task_ids='check_choice', key='request') }}",
+        options=[ROLL_BACK, REJECT],
+        defaults=[REJECT],
+        params={"reason": reason_param("Remark")},
+        response_timeout=WAIT,
+        notifiers=[ApprovalNotice("Pneumo: a rollback waits for your approval")],
+        execution_timeout=None,
+    )
+    moved = move_champion(wanted, approval.output)
+    former >> choice >> wanted >> approval >> moved
+    moved >> close_run(moved).as_teardown()
+
+
+rollback_dag = champion_rollback()

@@ -1,0 +1,17 @@
+"""What other DAGs can start from, and what starts ours."""
+
+from typing import Any
+
+from airflow.sdk import Asset
+
+# Its event carries version, sha256, seq, threshold, run_id and the test metrics (docs/reviewing.md).
+CHAMPION = Asset(name="pneumo_champion", uri="pneumo://champion", group="pneumo")
+
+# `pneumo batch upload --announce` sends its event.
+BATCH = Asset(name="pneumo_batch", uri="pneumo://batch", group="pneumo")
+
+
+def champion_event(summary: dict[str, Any], seq: int) -> dict[str, Any]:
+    """What the event of a new champion carries: small, and enough to fetch and serve it."""
+    known = ("version", "sha256", "run_id", "recipe", "threshold", "promoted_at", "test")
+    return {"seq": seq, **{name: summary[name] for name in known}}

@@ -1,0 +1,123 @@
+"""The trigger form: one param for each setting a run may choose, and what no single field can refuse.
+
+Airflow checks each param by its own schema. Params that contradict each other, and names that are
+no params, are refused here before Airflow makes a run of them, with the message that the first
+task would give.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from airflow.sdk import Param
+
+from pneumo_airflow import DAG_ID
+from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.settings import RUN_SECTIONS, Settings
+from pneumo_tasks.training.recipes import RECIPES, check_request
+
+AUGMENTATIONS = {"none": "none", "article": "article: rotated, shifted, zoomed copies of the rarer class"}
+
+TITLES = {
+    "force": "Train even if nothing is new",
+    "backbone_weights": "Backbone weights",
+    "seed": "Random seed",
+    "head_epochs": "Epochs of the head",
+    "fine_tune_epochs": "Epochs of fine-tuning",
+    "min_auc": "Floor on AUC",
+    "min_recall": "Floor on recall",
+    "min_precision": "Floor on precision",
+    "target_recall": "Target recall",
+    "recall_margin": "Recall that may be lost",
+    "precision_margin": "Precision that may be lost",
+    "require_approval": "A person has to approve",
+}
+
+_RULES = ("type", "minimum", "maximum", "exclusiveMinimum", "pattern", "enum", "items")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+def run_params(settings: Settings) -> dict[str, Param]:
+    """The params in their sections: same default, type, range and help as the settings."""
+    schema = Settings.model_json_schema()["properties"]
+    return {
+        name: _param(name, getattr(settings, name), schema[name], section)
+        for section, names in RUN_SECTIONS.items()
+        for name in names
+    }
+
+
+def check_params(params: Mapping[str, Any]) -> None:
+    """Refuse (BadConfiguration) params that no run can do; the store is not asked."""
+    check_request(Settings.for_run(params), params)
+
+
+def _param(name: str, value: Any, schema: Mapping[str, Any], section: str) -> Param:
+    choices = schema.get("anyOf", [schema])
+    rules = {key: choice[key] for choice in choices for key in _RULES if key in choice and key != "type"}
+    kinds = [choice["type"] for choice in choices]
+    rules["type"] = kinds if len(kinds) > 1 else kinds[0]
+    if name == "recipe":
+        rules |= {"enum": list(RECIPES), "values_display": {r.name: r.summary for r in RECIPES.values()}}
+    if name == "augmentation":
+        rules |= {"enum": [None, *AUGMENTATIONS], "values_display": {**AUGMENTATIONS}}
+    if name == "class_weights":
+        rules["examples"] = ["none", "ratio", "balanced", "3:1"]
+    return Param(
+        list(value) if isinstance(value, tuple) else value,
+        title=TITLES.get(name, name.replace("_", " ").capitalize()),
+        description=schema["description"],
+        section=section,
+        **rules,
+    )
+
+
+class TriggerCheck:
+    """ASGI middleware of the API server: answers 400 to a trigger of our DAG that no run can do."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if not _triggers_our_dag(scope):
+            await self.app(scope, receive, send)
+            return
+        messages = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        problem = _problem(b"".join(message.get("body", b"") for message in messages))
+        if problem:
+            from starlette.responses import JSONResponse
+
+            await JSONResponse({"detail": problem}, 400)(scope, receive, send)
+            return
+        pending = iter(messages)
+
+        async def again() -> Message:
+            return next(pending, None) or await receive()
+
+        await self.app(scope, again, send)
+
+
+def _triggers_our_dag(scope: Mapping[str, Any]) -> bool:
+    """Only of callers with a login of some kind: Airflow refuses the others, and tells them nothing."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    if not scope["path"].rstrip("/").endswith(f"/api/v2/dags/{DAG_ID}/dagRuns"):
+        return False
+    return any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+
+
+def _problem(body: bytes) -> str:
+    try:
+        conf = json.loads(body).get("conf") or {}
+        check_params(conf)
+    except BadConfiguration as error:
+        return str(error)
+    except (ValueError, AttributeError, TypeError):
+        return ""  # not what Airflow takes: it says so itself
+    return ""

@@ -1,0 +1,109 @@
+"""Notices to people: by mail, to Slack, or by any Airflow notifier. None is sent until one is set up.
+
+| channel | turned on by |
+|---|---|
+| mail | a connection ``pneumo_smtp`` (type smtp), with ``to`` in its extra: one address or a list |
+| Slack | a connection ``pneumo_slack`` (type slackwebhook) |
+| any other | ``PNEUMO_NOTIFIER``: JSON with ``class`` and ``arguments``, ``{{ notice_text }}`` in them |
+
+What a notice says may hold what a sender or a reviewer wrote. Notifiers render their fields as
+templates, so it is handed to them as a value, never as a template.
+"""
+
+import importlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow.sdk import BaseHook, BaseNotifier
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from pneumo_links import page_url
+
+SMTP, SLACK, OTHER = "pneumo_smtp", "pneumo_slack", "PNEUMO_NOTIFIER"
+_SUBJECT_LETTERS = 120
+_MAIL = "<p>{{ notice_text | e }}</p><p><a href='{{ notice_url | e }}'>{{ notice_url | e }}</a></p>"
+
+log = logging.getLogger(__name__)
+
+
+def send_notice(context: Mapping[str, Any], subject: str, text: str, url: str = "") -> int:
+    """Tell everybody who is set up to be told; returns how many channels took it.
+
+    A channel that fails is logged and never stops the run.
+    """
+    told = 0
+    facts = {**context, "notice_subject": subject[:_SUBJECT_LETTERS], "notice_text": text, "notice_url": url}
+    for channel, notifier in _notifiers():
+        try:
+            notifier(facts)
+        except Exception:
+            log.exception("no notice by %s: %s", channel, subject)
+        else:
+            told += 1
+    return told
+
+
+def _notifiers() -> Iterator[tuple[str, BaseNotifier]]:
+    if (smtp := _connection(SMTP)) is not None:
+        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+        yield (
+            SMTP,
+            SmtpNotifier(
+                smtp_conn_id=SMTP,
+                to=smtp.extra_dejson.get("to"),
+                subject="{{ notice_subject }}",
+                html_content=_MAIL,
+            ),
+        )
+    if _connection(SLACK) is not None:
+        from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+
+        yield (
+            SLACK,
+            SlackWebhookNotifier(
+                slack_webhook_conn_id=SLACK,
+                text="*{{ notice_subject }}*\n{{ notice_text }}\n{{ notice_url }}",
+            ),
+        )
+    if os.environ.get(OTHER):
+        yield OTHER, _other(os.environ[OTHER])
+
+
+def _other(described: str) -> BaseNotifier:
+    given = json.loads(described)
+    module, _, name = given["class"].rpartition(".")
+    notifier: BaseNotifier = getattr(importlib.import_module(module), name)(**given.get("arguments", {}))
+    return notifier
+
+
+def _connection(name: str) -> Any:
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        return None
+
+
+class ApprovalNotice(BaseNotifier):
+    """Tells that a run waits for a person, with the way to the answer."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__()
+        self.subject = subject
+
+    def notify(self, context: Any) -> None:
+        """Send it; a channel that fails stops nothing."""
+        operator = context["task"]
+        url = operator.generate_link_to_ui_from_context(context=context)
+        send_notice(context, self.subject, f"{context['run_id']} waits for an answer.", url)
+
+
+def run_is_late(context: Mapping[str, Any] | None = None, hours: float = 0.0) -> None:
+    """Deadline alert: the run was queued so many hours ago and has not ended."""
+    run_id = str(((context or {}).get("dag_run") or {}).get("run_id", "a run"))
+    text = f"{run_id} was to end within {hours:g} hours and goes on: look at its tasks."
+    log.warning(text)
+    send_notice(context or {}, f"Pneumo: {run_id} is late", text, page_url("run", run_id=run_id))
