@@ -60,11 +60,14 @@ def _param(name: str, value: Any, schema: Mapping[str, Any], section: str) -> Pa
     choices = schema.get("anyOf", [schema])
     rules = {key: choice[key] for choice in choices for key in _RULES if key in choice and key != "type"}
     kinds = [choice["type"] for choice in choices]
+    if kinds == ["array"]:
+        kinds.append("null")  # else the form asks for at least one line
     rules["type"] = kinds if len(kinds) > 1 else kinds[0]
     if name == "recipe":
         rules |= {"enum": list(RECIPES), "values_display": {r.name: r.summary for r in RECIPES.values()}}
     if name == "augmentation":
-        rules |= {"enum": [None, *AUGMENTATIONS], "values_display": {**AUGMENTATIONS}}
+        shown = {"null": "what the recipe says", **AUGMENTATIONS}
+        rules |= {"enum": [None, *AUGMENTATIONS], "values_display": shown}
     if name == "class_weights":
         rules["examples"] = ["none", "ratio", "balanced", "3:1"]
     return Param(

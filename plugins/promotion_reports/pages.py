@@ -1,8 +1,10 @@
 """The routes: every one asks for the UI's login and for the permission to read runs of our DAG."""
 
+import base64
+import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import jinja2
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
     from pneumo_tasks.object_store import ObjectStore
     from pneumo_tasks.promotion.run_index import RunIndex
 
-# No page holds a script, and what a batch name or a reason smuggles in is not run either.
+# A reader may have chosen another theme in Airflow than in the system: only a script can know.
+THEME = Path(__file__).with_name("theme.js").read_text()
+THEME_DIGEST = base64.b64encode(hashlib.sha256(THEME.encode()).digest()).decode()
+
+# Documents hold no script; our pages hold this one, and what a batch name smuggles in is not run.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; "
+    "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; "
-        "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
-    ),
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "private, no-store",
@@ -42,7 +49,11 @@ templates = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-templates.globals |= {"dag_id": DAG_ID, "rollback_dag_id": ROLLBACK_DAG_ID}
+templates.globals |= {
+    "dag_id": DAG_ID,
+    "rollback_dag_id": ROLLBACK_DAG_ID,
+    "theme": Markup(THEME),  # noqa: S704 (a file of ours)
+}
 templates.filters |= {
     "figure": lambda value: "–" if value is None else f"{value:.3f}",
     "points": lambda value: "–" if value is None else f"{value * 100:+.1f}",
@@ -61,7 +72,19 @@ app = FastAPI(
 def page(template: str, status: int = 200, **facts: Any) -> HTMLResponse:
     """Render one of our templates; everything in ``facts`` is escaped."""
     body = templates.get_template(template).render(**facts)
-    return HTMLResponse(body, status_code=status, headers=SECURITY_HEADERS)
+    policy = f"{POLICY}; script-src 'sha256-{THEME_DIGEST}'"
+    return HTMLResponse(
+        body, status_code=status, headers={**SECURITY_HEADERS, "Content-Security-Policy": policy}
+    )
+
+
+def document(body: bytes, theme: str) -> HTMLResponse:
+    """A report or a datasheet as it was written; ``theme`` where the reader chose one in Airflow."""
+    if theme:
+        dark = b"all" if theme == "dark" else b"not all"
+        body = body.replace(b"@media (prefers-color-scheme: dark)", b"@media " + dark)
+        body = body.replace(b"color-scheme: light dark", b"color-scheme: " + theme.encode())
+    return HTMLResponse(body, headers=SECURITY_HEADERS)
 
 
 def notice(status: int, title: str, text: str) -> HTMLResponse:
@@ -108,6 +131,7 @@ def _checked(value: str, check: Any, kind: str) -> str:
 RunId = Annotated[str, Depends(known_run)]
 Version = Annotated[str, Depends(known_version)]
 BatchId = Annotated[str, Depends(known_batch)]
+Theme = Literal["", "light", "dark"]
 
 
 @app.exception_handler(AnyHTTPException)
@@ -172,9 +196,9 @@ def show(run_id: str = "", dag_id: str = DAG_ID) -> HTMLResponse:
 
 
 @app.get("/report")
-def report(run_id: RunId) -> HTMLResponse:
+def report(run_id: RunId, theme: Theme = "") -> HTMLResponse:
     """The report of one run, as it was written."""
-    return HTMLResponse(bucket().read(layout.run(run_id, "report.html")), headers=SECURITY_HEADERS)
+    return document(bucket().read(layout.run(run_id, "report.html")), theme)
 
 
 @app.get("/model")
@@ -200,11 +224,11 @@ def ledger() -> HTMLResponse:
 
 
 @app.get("/batch")
-def batch(batch_id: BatchId) -> HTMLResponse:
+def batch(batch_id: BatchId, theme: Theme = "") -> HTMLResponse:
     """The datasheet of one batch, as it was written."""
     from pneumo_tasks.intake.withdrawals import read_datasheet
 
-    return HTMLResponse(read_datasheet(bucket(), batch_id), headers=SECURITY_HEADERS)
+    return document(read_datasheet(bucket(), batch_id), theme)
 
 
 def _champion(store: "ObjectStore") -> tuple[Any, str]:

@@ -1,0 +1,17 @@
+(() => {
+  // Inside Airflow: follow the theme chosen there, now and when it is changed.
+  let root;
+  try { root = parent === window ? null : parent.document.documentElement; } catch { return; }
+  if (!root) return;
+  const follow = () => {
+    const theme = root.classList.contains("dark") ? "dark" : "light";
+    document.documentElement.style.colorScheme = theme;
+    for (const frame of document.querySelectorAll("iframe[data-src]")) {
+      const src = `${frame.dataset.src}&theme=${theme}`;
+      if (frame.getAttribute("src") !== src) frame.src = src;
+    }
+  };
+  follow();
+  addEventListener("DOMContentLoaded", follow);
+  new MutationObserver(follow).observe(root, { attributes: true, attributeFilter: ["class"] });
+})();

@@ -1,0 +1,69 @@
+"""The trigger form: what Airflow itself refuses, and what only the params together can tell."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from pneumo_airflow import DAG_ID
+from pneumo_form import check_params, run_params
+from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.settings import Settings
+
+TRIGGER = f"/api/v2/dags/{DAG_ID}/dagRuns"
+
+IMPOSSIBLE = [
+    ({"recipe": "article-vgg16-head", "fine_tune_epochs": 3}, "fine-tunes nothing"),
+    ({"augmentation": "none", "variants": 2}, "contradict"),
+    ({"augmentation": "article", "variants": 0}, "contradict"),
+    ({"augmentation": "sepia"}, "not a kind"),
+    ({"recipe": "alexnet"}, "not a recipe"),
+    ({"s3_endpoint": "http://elsewhere"}, "unknown params s3_endpoint"),
+    ({"min_recall": 1.5}, "min_recall"),
+    ({"batches": ["../x"]}, "batches"),
+]
+
+
+@pytest.mark.parametrize(("params", "said"), IMPOSSIBLE)
+def test_what_no_run_can_do_is_refused_with_a_message(
+    environment: None, params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadConfiguration, match=said):
+        check_params(params)
+
+
+def test_the_defaults_of_the_form_can_be_run(environment: None) -> None:
+    params = {name: param.resolve() for name, param in run_params(Settings.load()).items()}
+    check_params(params)
+    check_params({})
+
+
+@pytest.fixture
+def admin(anonymous: TestClient) -> TestClient:
+    answer = anonymous.post("/auth/token", json={"username": "admin", "password": "admin"})
+    anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return anonymous
+
+
+@pytest.mark.parametrize(("params", "said"), IMPOSSIBLE)
+def test_no_run_is_made_of_an_impossible_request(
+    admin: TestClient, params: dict[str, Any], said: str
+) -> None:
+    answer = admin.post(TRIGGER, json={"logical_date": None, "conf": params})
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+
+
+def test_every_other_request_passes_the_check_untouched(admin: TestClient, anonymous: TestClient) -> None:
+    good = admin.post(TRIGGER, json={"logical_date": None, "conf": {"force": True}})
+    assert good.status_code == 404  # of Airflow: no DAG file was read in this process
+    assert (
+        admin.post("/api/v2/dags/other/dagRuns", json={"logical_date": None, "conf": {"x": 1}}).status_code
+        == 404
+    )
+    assert admin.post(TRIGGER, content=b"no json").status_code == 422
+    assert admin.post(TRIGGER, json=[1]).status_code == 422
+    assert admin.get(TRIGGER).status_code == 404
+    del anonymous.headers["Authorization"]
+    anonymous.cookies.clear()
+    assert anonymous.post(TRIGGER, json={"conf": {"recipe": "alexnet"}}).status_code == 401
