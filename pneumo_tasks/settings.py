@@ -140,7 +140,13 @@ class Settings(BaseSettings):
     stale_hours: float = Field(24.0, gt=0.0, description="An unfinished upload older than this is stale")
     data_docs: bool = Field(False, description="Also render GX Data Docs, which load assets from the web")
 
+    # the Airflow that `pneumo batch upload --announce` tells
+    airflow_url: str | None = Field(None, description="Of its API server; empty: that of `make demo`")
+    airflow_user: str | None = Field(None, description="A login that may create asset events")
+    airflow_password: SecretStr | None = None
+
     # the weekly run
+    notifier: str | None = Field(None, description="JSON: any Airflow notifier (docs/reviewing.md)")
     late_hours: float = Field(12.0, ge=0.0, description="A run that takes longer is told as late; 0: never")
     schedule: str = Field("0 3 * * 0", description="Cron expression of the weekly run; 'none' turns it off")
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pneumo_tasks.commands.announcing import announce_batch, find_airflow
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.intake.batches import Batch, Progress, Split
@@ -24,14 +25,18 @@ def upload(
     source: Source,
     batch_id: Annotated[str, typer.Option(help="A name that no other batch has.")],
     split: Annotated[Split, typer.Option(help="train, test, or auto: by patient.")] = "auto",
+    announce: Annotated[bool, typer.Option("--announce", help="Then start a run in Airflow.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Upload a folder or an archive of images as one batch; its manifest is written last."""
     from pneumo_tasks.intake.batches import upload_batch
 
     settings, store = open_bucket()
+    airflow = find_airflow(settings) if announce else None
     with _progress(f"Uploading {batch_id}") as show:
         batch = upload_batch(settings, store, source, batch_id, split, on_progress=show)
+    if airflow is not None:
+        announce_batch(airflow, batch)
     _say_sent(batch, as_json)
 
 
