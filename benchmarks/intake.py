@@ -34,7 +34,7 @@ from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, Settings
 
-_KNOWN = ("file", "label", "patient", "sha256", "pixel_sha256", "phash", "batch_id", "digest", "split")
+_KNOWN = ("file", "label", "patient", "sha256", "pixel_digest", "phash", "batch_id", "digest", "split")
 _DISTINCT = 40
 
 
@@ -71,7 +71,9 @@ def rate_bare(films: list[bytes], images: int) -> float:
 def rate_ours(settings: Settings, store: ObjectStore, films: list[bytes], images: int) -> float:
     sources = hand_in(store, f"bench/{len(films[0])}", films, images)
     assignment = Assignment(settings, "bench", "bench")
-    inspect_files(assignment, sources[:64])  # what starts once a task is not the cost of an image
+    # What is imported and started once a task is not the cost of an image.
+    warm = inspect_files(assignment, sources[:64])
+    judge(pd.DataFrame(warm).assign(path_fault=None), file_rules(settings), "bench")
     started = time.perf_counter()
     found = inspect_files(assignment, sources)
     judge(pd.DataFrame(found).assign(path_fault=None), file_rules(settings), "bench")
@@ -104,7 +106,7 @@ def rate_obvious(settings: Settings, store: ObjectStore, films: list[bytes], ima
                 "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "format": "JPEG",
                 "suffix_fault": None, "mode": "grey", "width": image.width, "height": image.height,
                 "pixels": grey.size, "short_side": min(grey.shape), "long_side": max(grey.shape),
-                "decode_error": None, "pixel_sha256": hashlib.sha256(grey.tobytes()).hexdigest(),
+                "decode_error": None, "pixel_digest": hashlib.sha256(grey.tobytes()).hexdigest(),
                 "grey_mean": grey.mean(), "grey_deviation": grey.std(),
                 "clipped_share": np.mean((grey == 0) | (grey == 255)), "colour": np.abs(colour - 128).mean(),
                 "phash": str(imagehash.phash(image, hash_size=16)),
@@ -126,7 +128,7 @@ def synthetic_facts(rows: int) -> pd.DataFrame:
             "label": np.where(random.random(rows) < 0.7, LABELS[1], LABELS[0]),
             "patient": [f"IM:{n // 2}" for n in range(rows)],
             "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
-            "pixel_sha256": [hashlib.sha256(b"p" + name.encode()).hexdigest() for name in names],
+            "pixel_digest": [hashlib.sha256(b"p" + name.encode()).hexdigest() for name in names],
             "phash": [hashes[32 * n : 32 * n + 32] for n in range(rows)],
             "thumbnail": [b"\0" * 1024] * rows, "bytes": random.integers(10_000, 50_000, rows),
             "present": True, "format": "JPEG", "mode": "grey", "pixels": 50176, "short_side": 224,
@@ -142,7 +144,7 @@ def synthetic_facts(rows: int) -> pd.DataFrame:
 def seconds_of_rules(settings: Settings, rows: int) -> float:
     facts = synthetic_facts(rows)
     nothing = pd.DataFrame({name: pd.Series(dtype=object) for name in _KNOWN})
-    disputed = pd.DataFrame({name: pd.Series(dtype=object) for name in ("pixel_sha256", "place", "rule")})
+    disputed = pd.DataFrame({name: pd.Series(dtype=object) for name in ("pixel_digest", "place", "rule")})
     started = time.perf_counter()
     apply_rules(settings, "train", facts, nothing, disputed, lambda _: [])
     return time.perf_counter() - started
@@ -180,11 +182,11 @@ def run_batch(settings: Settings, store: ObjectStore, images: int) -> None:
 
 def measure(settings: Settings, store: ObjectStore, quick: bool) -> dict[str, Any]:
     report: dict[str, Any] = {"cores": available_cores()}
-    for side, images in ((224, 600 if quick else 3000), (1500, 120 if quick else 600)):
+    for side, images in ((224, 3000 if quick else 6000), (1500, 600 if quick else 1800)):
         films = [film(seed, side) for seed in range(_DISTINCT)]
         decoder = rate_bare(films, images)
         ours = rate_ours(settings, store, films, images)
-        obvious = rate_obvious(settings, store, films, images // 4)
+        obvious = rate_obvious(settings, store, films, images // 6)
         say(f"{side} px: decoder {decoder:.0f}/s, ours {ours:.0f}/s, the obvious way {obvious:.0f}/s")
         report |= {f"vs_decoder_{side}": ours / decoder, f"vs_obvious_{side}": ours / obvious}
     for n in range(_DISTINCT):

@@ -20,6 +20,7 @@ from pneumo_tasks.s3_errors import S3Errors
 from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
 
@@ -67,16 +68,8 @@ class ObjectStore:
     @classmethod
     def connect(cls, settings: Settings) -> Self:
         """Open the bucket of ``settings``; credentials from the settings, else boto3's own chain."""
-        import boto3
         from botocore.config import Config
 
-        if settings.s3_access_key is None or settings.s3_secret_key is None:
-            session = boto3.session.Session()
-        else:
-            session = boto3.session.Session(
-                aws_access_key_id=settings.s3_access_key.get_secret_value(),
-                aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-            )
         config = Config(
             s3={"addressing_style": "path"} if settings.s3_endpoint else {},
             retries={"mode": "standard", "max_attempts": 4},
@@ -84,7 +77,7 @@ class ObjectStore:
             read_timeout=60,
             max_pool_connections=32,
         )
-        client = session.client(
+        client = open_session(settings).client(
             "s3", endpoint_url=settings.s3_endpoint, region_name=settings.s3_region, config=config
         )
         return cls(client, settings.bucket)
@@ -96,14 +89,7 @@ class ObjectStore:
         with self._mapped(key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key)
             body = answer["Body"].read()
-        recorded = answer["Metadata"].get("sha256")
-        if recorded and recorded != sha256(body):
-            raise CorruptArtefact(
-                "the stored bytes changed",
-                where=key,
-                found=f"sha256 {sha256(body)}, written as {recorded}",
-                do="Restore the object from a backup or write it again.",
-            )
+        check_recorded(answer["Metadata"].get("sha256"), body, key)
         return Stored(body, answer["ETag"])
 
     def read(self, key: str) -> bytes:
@@ -258,6 +244,29 @@ class ObjectStore:
 
     def _mapped(self, where: str, conditional: bool = False) -> S3Errors:
         return S3Errors(f"s3://{self.bucket}/{where}", conditional)
+
+
+def open_session(settings: Settings) -> "Session":
+    """Credentials from the settings, else boto3's own chain."""
+    import boto3
+
+    if settings.s3_access_key is None or settings.s3_secret_key is None:
+        return boto3.session.Session()
+    return boto3.session.Session(
+        aws_access_key_id=settings.s3_access_key.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+    )
+
+
+def check_recorded(recorded: str | None, body: bytes, where: str) -> None:
+    """CorruptArtefact where the writer of an object recorded another digest than that of ``body``."""
+    if recorded and recorded != sha256(body):
+        raise CorruptArtefact(
+            "the stored bytes changed",
+            where=where,
+            found=f"sha256 {sha256(body)}, written as {recorded}",
+            do="Restore the object from a backup or write it again.",
+        )
 
 
 def check_digest(found: str, expected: str, where: str) -> None:

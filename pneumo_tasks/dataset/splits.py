@@ -37,9 +37,9 @@ def drop_duplicates(accepted: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]
     then the batch id, then the file name, so the result does not depend on the order of the rows.
     """
     ordered = accepted.sort_values(["created_at", "batch_id", "file"], kind="stable")
-    pixels = ordered.groupby("pixel_sha256")
+    pixels = ordered.groupby("pixel_digest")
     conflicting = pixels["label"].transform("nunique") > 1
-    repeated = ~conflicting & ordered.duplicated("pixel_sha256")
+    repeated = ~conflicting & ordered.duplicated("pixel_digest")
     first_key = pixels["key"].transform("first")
     reason = ("same pixels as " + first_key).where(repeated, "same pixels under two labels")
     excluded = ordered.assign(reason=reason)[conflicting | repeated]
@@ -84,5 +84,5 @@ def independence_checks(assigned: pd.DataFrame) -> list[Check]:
     """Count what two splits share: patients (family and id), file bytes, pixels. All must be 0."""
     return [
         Check(f"{name} in two splits", int((assigned.groupby(column)["split"].nunique() > 1).sum()))
-        for name, column in (("patients", "patient"), ("files", "sha256"), ("pixels", "pixel_sha256"))
+        for name, column in (("patients", "patient"), ("files", "sha256"), ("pixels", "pixel_digest"))
     ] + [Check("patients in two folds", int((assigned.groupby("patient")["fold"].nunique() > 1).sum()))]

@@ -14,14 +14,15 @@ from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.object_store import ObjectStore
 
 COLUMNS = (
-    "key", "file", "batch_id", "label", "patient", "family", "split", "sha256", "pixel_sha256",
+    "key", "file", "batch_id", "label", "patient", "family", "split", "sha256", "pixel_digest",
     "width", "height", "bytes", "grey_mean", "grey_deviation", "synthetic", "created_at",
 )  # fmt: skip
 
 KNOWN = (
-    "file", "label", "patient", "sha256", "pixel_sha256", "phash",
+    "file", "label", "patient", "sha256", "pixel_digest", "phash",
     "width", "height", "bytes", "grey_mean", "grey_deviation", "clipped_share",
 )  # fmt: skip
+_FORMERLY = {"pixel_digest": "pixel_sha256"}  # facts written before the digest was BLAKE3
 DISPUTES = ("one-label", "one-split")
 
 
@@ -65,7 +66,7 @@ def known_films(
 
     ``accepted`` has KNOWN and ``batch_id, digest, split``, but no thumbnails: a million films are
     then some hundred megabytes. ``disputed`` are films in quarantine for a conflict with others,
-    which a copy must not get around: ``pixel_sha256``, ``rule`` and ``place``.
+    which a copy must not get around: ``pixel_digest``, ``rule`` and ``place``.
     """
     verdicts = [verdict for verdict in accepted_verdicts(store) if verdict.batch_id not in except_batches]
     with ThreadPoolExecutor(8) as pool:
@@ -79,7 +80,7 @@ def known_films(
     disputed = films[films["rule"].isin(DISPUTES)]
     place = disputed["batch_id"] + "/" + disputed["file"]
     accepted = films[films["rule"].isna()].drop(columns="rule").reset_index(drop=True)
-    return accepted, disputed.assign(place=place)[["pixel_sha256", "rule", "place"]]
+    return accepted, disputed.assign(place=place)[["pixel_digest", "rule", "place"]]
 
 
 def read_thumbnails(store: ObjectStore, films: pd.DataFrame) -> list[bytes]:
@@ -103,10 +104,12 @@ def _columns_of(store: ObjectStore, batch_id: str, digest: str, columns: list[st
     """Some columns of the facts; null where the batch was judged before they existed."""
     body = io.BytesIO(store.read(layout.validation(batch_id, digest, "facts.parquet")))
     there = set(pq.read_schema(body).names)
-    frame = pd.read_parquet(body, columns=[name for name in columns if name in there])
-    return frame.reindex(columns=columns)
+    asked = {_FORMERLY.get(name, name) if name not in there else name: name for name in columns}
+    frame = pd.read_parquet(body, columns=[name for name in asked if name in there])
+    return frame.rename(columns=asked).reindex(columns=columns)
 
 
 def read_facts(store: ObjectStore, batch_id: str, digest: str) -> pd.DataFrame:
     """The facts of every row of a validated batch; ``rule`` is null where the row was accepted."""
-    return pd.read_parquet(io.BytesIO(store.read(layout.validation(batch_id, digest, "facts.parquet"))))
+    facts = pd.read_parquet(io.BytesIO(store.read(layout.validation(batch_id, digest, "facts.parquet"))))
+    return facts.rename(columns={former: name for name, former in _FORMERLY.items()})

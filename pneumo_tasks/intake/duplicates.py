@@ -1,7 +1,7 @@
 """Films among films: the same pixels twice, the same pixels under two labels, a patient of two splits.
 
 Pure functions over frames. ``films`` are the rows that break no rule on their own (columns file,
-label, patient, sha256, pixel_sha256), ``accepted`` what ``accepted.accepted_images`` returns.
+label, patient, sha256, pixel_digest), ``accepted`` what ``accepted.accepted_images`` returns.
 Each function returns, for every row of ``films``, None or the other side in words.
 """
 
@@ -13,13 +13,13 @@ def other_labels(films: pd.DataFrame, batch: pd.DataFrame, accepted: pd.DataFram
 
     Every copy in ``films`` is named; labels that differ in case alone are one label.
     """
-    here = batch[batch["pixel_sha256"].notna()].assign(where=batch["file"])
+    here = batch[batch["pixel_digest"].notna()].assign(where=batch["file"])
     there = accepted.assign(where=_place(accepted))
-    columns = ["pixel_sha256", "label", "where"]
-    known = pd.concat([here[columns], there.loc[there["pixel_sha256"].isin(here["pixel_sha256"]), columns]])
+    columns = ["pixel_digest", "label", "where"]
+    known = pd.concat([here[columns], there.loc[there["pixel_digest"].isin(here["pixel_digest"]), columns]])
     known = known[known["label"] != ""].assign(upper=known["label"].str.upper())
-    torn = known.groupby("pixel_sha256")["upper"].nunique()
-    copies = dict(iter(known[known["pixel_sha256"].isin(torn.index[torn > 1])].groupby("pixel_sha256")))
+    torn = known.groupby("pixel_digest")["upper"].nunique()
+    copies = dict(iter(known[known["pixel_digest"].isin(torn.index[torn > 1])].groupby("pixel_digest")))
 
     def named(pixels: str, label: str) -> str | None:
         if pixels not in copies:
@@ -27,18 +27,18 @@ def other_labels(films: pd.DataFrame, batch: pd.DataFrame, accepted: pd.DataFram
         other = copies[pixels][copies[pixels]["upper"] != label.upper()].iloc[0]
         return f"{label}, but {other['label']} in {other['where']}"
 
-    return _series(films, [named(p, la) for p, la in zip(films["pixel_sha256"], films["label"], strict=True)])
+    return _series(films, [named(p, la) for p, la in zip(films["pixel_digest"], films["label"], strict=True)])
 
 
 def duplicates(films: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
     """Films whose file or pixels were accepted before, or come earlier in the order of the file names."""
     place = _place(accepted)
     found = pd.Series([None] * len(films), index=films.index, dtype=object)
-    for column in ("sha256", "pixel_sha256"):
+    for column in ("sha256", "pixel_digest"):
         before = dict(zip(accepted[column], place, strict=True))
         found = found.where(found.notna(), films[column].map(before).astype(object))
     ordered = films[found.isna()].sort_values("file", kind="stable")
-    for column in ("sha256", "pixel_sha256"):
+    for column in ("sha256", "pixel_digest"):
         first = ordered.groupby(column)["file"].transform("first")
         repeated = ordered.index[ordered.duplicated(column)]
         again = first.where(first != ordered["file"], "listed twice in images.csv")
@@ -49,9 +49,9 @@ def duplicates(films: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
 def disputes(films: pd.DataFrame, disputed: pd.DataFrame) -> pd.Series:
     """Films whose pixels another batch has in quarantine for a conflict: a copy does not settle it."""
     known = dict(
-        zip(disputed["pixel_sha256"], disputed["place"] + " (" + disputed["rule"] + ")", strict=True)
+        zip(disputed["pixel_digest"], disputed["place"] + " (" + disputed["rule"] + ")", strict=True)
     )
-    return _series(films, [known.get(pixels) for pixels in films["pixel_sha256"]])
+    return _series(films, [known.get(pixels) for pixels in films["pixel_digest"]])
 
 
 def other_splits(films: pd.DataFrame, split: str, accepted: pd.DataFrame) -> pd.Series:

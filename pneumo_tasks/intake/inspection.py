@@ -1,10 +1,10 @@
 """Facts about one image file, from one decoding."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
+from blake3 import blake3
 from PIL import Image
 
 from pneumo_tasks.errors import BadData
@@ -18,6 +18,7 @@ Raw = bytes
 
 THUMBNAIL = 32
 HASH_BITS = 256
+_HISTOGRAM_ROWS = 375  # every row up to 749; beyond, a sample says as much of a film's greys
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ""},
     "PNG": {".png", ""},
@@ -65,7 +66,7 @@ class Facts:
     short_side: int | None = None
     long_side: int | None = None
     decode_error: str | None = None
-    pixel_sha256: str | None = None
+    pixel_digest: str | None = None
     grey_mean: float | None = None
     grey_deviation: float | None = None
     clipped_share: float | None = None
@@ -143,9 +144,11 @@ def _with_pixels(facts: Facts, grey: Grey, colour: float) -> Facts:
     import imagehash
 
     image = Image.fromarray(grey)
-    counts = np.asarray(image.histogram(), float)
+    step = max(1, grey.shape[0] // _HISTOGRAM_ROWS)
+    counts = np.asarray(Image.fromarray(np.ascontiguousarray(grey[::step])).histogram(), float)
+    counts /= counts.sum()
     levels = np.arange(256.0)
-    mean = float(counts @ levels / grey.size)
+    mean = float(counts @ levels)
     # A box mean first: the hash needs 64 x 64, and a wide filter over a large film costs as much as decoding.
     middle = image.resize((128, 128), Image.Resampling.BOX, reducing_gap=2.0)
     small = middle.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
@@ -154,10 +157,10 @@ def _with_pixels(facts: Facts, grey: Grey, colour: float) -> Facts:
         facts,
         width=grey.shape[1],  # upright
         height=grey.shape[0],
-        pixel_sha256=pixel_digest(grey),
+        pixel_digest=pixel_digest(grey),
         grey_mean=mean,
-        grey_deviation=float(counts @ (levels - mean) ** 2 / grey.size) ** 0.5,
-        clipped_share=float((counts[0] + counts[255]) / grey.size),
+        grey_deviation=float(counts @ (levels - mean) ** 2) ** 0.5,
+        clipped_share=float(counts[0] + counts[255]),
         colour=colour,
         chest_likeness=chest_likeness(np.asarray(small)),
         thumbnail=small.tobytes(),
@@ -166,8 +169,11 @@ def _with_pixels(facts: Facts, grey: Grey, colour: float) -> Facts:
 
 
 def pixel_digest(grey: Grey) -> str:
-    """sha256 of the shape and the pixels: equal for one film in two containers."""
-    digest = hashlib.sha256(f"{grey.shape[0]}x{grey.shape[1]}:".encode())
+    """BLAKE3 of the shape and the pixels: equal for one film in two containers.
+
+    sha256 of a film of 1,500 pixels takes a third of the time of decoding it.
+    """
+    digest = blake3(f"{grey.shape[0]}x{grey.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(grey).data)
     return digest.hexdigest()
 

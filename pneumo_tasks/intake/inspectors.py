@@ -4,6 +4,7 @@ import faulthandler
 import io
 import multiprocessing
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -19,6 +20,7 @@ from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing, WorkerL
 from pneumo_tasks.imaging import Grey, Limits
 from pneumo_tasks.intake.archives import Source, read_source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
+from pneumo_tasks.object_reader import ObjectReader
 from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import Settings
 
@@ -26,8 +28,16 @@ Progress = Callable[[int, int], None]
 Found = list[dict[str, Any]]
 
 _CHUNK = 32
+_PRELOADED = (
+    "boto3",
+    "imagehash",
+    "obstore.auth.boto3",
+    "obstore.store",
+    "scipy.fft",
+)  # imported in tasks alone
 _DOWNLOADS = 4
-_PATIENCE = 60.0  # seconds for one file; the limits keep every known kind below one
+_PATIENCE = 60.0  # seconds for a file; the limits keep every known kind below one
+_REARM = 10.0  # seconds: arming the watchdog for every file would cost more than a small film
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ def _workers(files: int, alone: bool) -> ProcessPoolExecutor:
     They are forked from a small server that has imported what they need, once a task.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, *_PRELOADED])
     needed = 1 if alone else min(available_cores(), -(-files // _CHUNK)) or 1
     return ProcessPoolExecutor(needed, context, initializer=_settle, initargs=(dict(os.environ),))
 
@@ -111,29 +121,32 @@ def _settle(environment: dict[str, str]) -> None:
 
 
 def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
-    store = _store_of_process(assignment.settings)
+    reader = _reader_of_process(assignment.settings)
     most = assignment.settings.max_image_bytes
     facts: Found = []
+    armed = -_REARM
     with ThreadPoolExecutor(_DOWNLOADS) as downloads:
-        ahead = deque(downloads.submit(_fetch, store, source, most) for source in chunk[:_DOWNLOADS])
+        ahead = deque(downloads.submit(_fetch, reader, source, most) for source in chunk[:_DOWNLOADS])
         for at, source in enumerate(chunk, start=_DOWNLOADS):
             data = ahead.popleft().result()
-            ahead.extend(downloads.submit(_fetch, store, source, most) for source in chunk[at : at + 1])
-            # A decoder that hangs ends its process, as one that crashes does.
-            faulthandler.dump_traceback_later(_PATIENCE, exit=True)
-            facts.append(asdict(_inspect(assignment, store, source, data)))
-            faulthandler.cancel_dump_traceback_later()
+            ahead.extend(downloads.submit(_fetch, reader, source, most) for source in chunk[at : at + 1])
+            if (moment := time.monotonic()) - armed >= _REARM:
+                # A decoder that hangs ends its process, as one that crashes does.
+                armed = moment
+                faulthandler.dump_traceback_later(_PATIENCE, exit=True)
+            facts.append(asdict(_inspect(assignment, reader.store, source, data)))
+    faulthandler.cancel_dump_traceback_later()
     return facts
 
 
-def _fetch(store: ObjectStore, source: Source, most: int) -> bytes | Facts:
+def _fetch(reader: ObjectReader, source: Source, most: int) -> bytes | Facts:
     """The bytes, or the facts of a file that has none; of an oversized object only one byte too many."""
     if source.fault:
         return Facts(source.file, source.key, source_fault=source.fault)
     try:
         if source.offset is None and source.size > most:
             return Facts(source.file, source.key, bytes=source.size)
-        return read_source(store, source, most)
+        return reader.read(source.key) if source.offset is None else read_source(reader.store, source, most)
     except ObjectMissing:
         return Facts(source.file, source.key, present=False)
     except (BadData, CorruptArtefact) as error:
@@ -147,7 +160,7 @@ def _inspect(assignment: Assignment, store: ObjectStore, source: Source, data: b
     secret = settings.pseudonym_key.get_secret_value().encode() if settings.pseudonym_key else None
     inspected = inspect_bytes(source.file, source.key, data, Limits.of(settings), secret)
     facts = inspected.facts
-    if facts.pixel_sha256 is None or (inspected.film is None and source.offset is None):
+    if facts.pixel_digest is None or (inspected.film is None and source.offset is None):
         return facts
     released = data if inspected.film is None else _as_png(inspected.film)
     suffix = "jpeg" if facts.format == "JPEG" else "png"
@@ -163,5 +176,5 @@ def _as_png(grey: Grey) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _store_of_process(settings: Settings) -> ObjectStore:
-    return ObjectStore.connect(settings)
+def _reader_of_process(settings: Settings) -> ObjectReader:
+    return ObjectReader.connect(settings)

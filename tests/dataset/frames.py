@@ -21,7 +21,7 @@ def accepted_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
             "family": "person",
             "split": "train",
             "sha256": digest,
-            "pixel_sha256": digest,
+            "pixel_digest": digest,
             "synthetic": True,
             "created_at": "2026-01-01T00:00:00+00:00",
         }

@@ -17,7 +17,7 @@ rows = st.lists(
             "patient": st.integers(0, 12).map(lambda n: f"person:{n}"),
             "split": st.sampled_from(["train", "test", "auto"]),
             "label": st.sampled_from(["NORMAL", "PNEUMONIA"]),
-            "pixel_sha256": st.integers(0, 30).map(str),
+            "pixel_digest": st.integers(0, 30).map(str),
             "batch_id": st.sampled_from(["a", "b", "c"]),
         }
     ),
@@ -60,7 +60,7 @@ def test_a_later_batch_moves_no_patient(frame: pd.DataFrame) -> None:
     later = frame.assign(
         created_at="2026-02-01T00:00:00+00:00",
         batch_id="later",
-        pixel_sha256=lambda f: "new" + f.index.astype(str),
+        pixel_digest=lambda f: "new" + f.index.astype(str),
     )
     before, _ = assigned(frame)
     after, _ = assigned(pd.concat([frame, later], ignore_index=True))
@@ -69,7 +69,7 @@ def test_a_later_batch_moves_no_patient(frame: pd.DataFrame) -> None:
 
 
 def test_the_same_pixels_under_two_labels_are_both_out() -> None:
-    frame = accepted_frame([{"pixel_sha256": "x"}, {"pixel_sha256": "x", "label": "PNEUMONIA"}, {}])
+    frame = accepted_frame([{"pixel_digest": "x"}, {"pixel_digest": "x", "label": "PNEUMONIA"}, {}])
     kept, excluded = drop_duplicates(frame)
     assert len(kept) == 1
     assert list(excluded["reason"]) == ["same pixels under two labels"] * 2
@@ -78,8 +78,8 @@ def test_the_same_pixels_under_two_labels_are_both_out() -> None:
 def test_the_oldest_of_equal_images_is_kept() -> None:
     frame = accepted_frame(
         [
-            {"pixel_sha256": "x", "batch_id": "new", "created_at": "2026-03-01T00:00:00+00:00"},
-            {"pixel_sha256": "x", "batch_id": "old", "file": "0.jpeg"},
+            {"pixel_digest": "x", "batch_id": "new", "created_at": "2026-03-01T00:00:00+00:00"},
+            {"pixel_digest": "x", "batch_id": "old", "file": "0.jpeg"},
         ]
     )
     kept, excluded = drop_duplicates(frame)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,8 @@ def test_no_bad_file_holds_a_decoder_up(name: str) -> None:
 def test_what_a_dicom_file_says_of_its_patient_stays_inside(settings: Settings) -> None:
     for name, (data, _) in KINDS.items():
         if name.endswith(".dcm"):
-            shown = repr(inspect_bytes(name, name, data, Limits(), b"key").facts)
+            facts = inspect_bytes(name, name, data, Limits(), b"key").facts
+            shown = repr(replace(facts, sha256=None, pixel_digest=None, phash=None, thumbnail=None))
             assert "Doe" not in shown
             assert "4711" not in shown
             assert "20200101" not in shown
