@@ -7,7 +7,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import AssetOrTimeSchedule, TaskGroup, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from pneumo_airflow import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, started_by
+from pneumo_airflow import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, started_by, with_signing_key
 from pneumo_assets import BATCH, CHAMPION, champion_event
 from pneumo_form import check_params, run_params
 from pneumo_links import batch_task, page_url, reporting_task
@@ -159,9 +159,8 @@ def promote_model(decision: dict, answer: dict | None) -> dict:
     if now.settings.dry_run:
         raise AirflowSkipException("Not promoted: a dry run. The report says what would have been.")
     with stage() as now:
-        settled = settle(
-            now.settings, now.store, now.run_id, read_answer(answer, now.settings.approval_hours)
-        )
+        settings, person = with_signing_key(now.settings), read_answer(answer, now.settings.approval_hours)
+        settled = settle(settings, now.store, now.run_id, person)
     if settled.seq is None:
         raise AirflowSkipException(f"Not promoted: {settled.reason}")
     champion = champion_summary(now.store)

@@ -19,6 +19,7 @@ from airflow.sdk import (
     get_current_context,
 )
 from airflow.sdk.exceptions import AirflowNotFoundException
+from pydantic import SecretStr
 
 from pneumo_links import page_url
 from pneumo_tasks.errors import FinalError, RetryableError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 DAG_ID = "pneumonia_retraining"
 ROLLBACK_DAG_ID = "champion_rollback"
 CONNECTION_ID = "pneumo_s3"
+SIGNING_CONNECTION_ID = "pneumo_signing"
 
 
 def gpu_placement() -> dict[str, Any]:
@@ -128,6 +130,20 @@ def connection_settings() -> dict[str, Any]:
         "s3_access_key": connection.login,
         "s3_secret_key": connection.password,
     }
+
+
+def with_signing_key(settings: Settings) -> Settings:
+    """The settings with the key that new versions are signed with: the connection's, where it exists.
+
+    Only the task that registers a version asks for it.
+    """
+    if settings.signing_key is not None:
+        return settings
+    try:
+        connection = BaseHook.get_connection(SIGNING_CONNECTION_ID)
+    except AirflowNotFoundException:
+        return settings
+    return settings.model_copy(update={"signing_key": SecretStr(connection.password or "")})
 
 
 def started_by(context: Mapping[str, Any]) -> str:

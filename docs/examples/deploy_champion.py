@@ -27,7 +27,7 @@ def fetch_champion(triggering_asset_events=None, params=None) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings.load()
     file = folder / f"{champion['version']}.keras"
-    manifest = download_model(ObjectStore.connect(settings), file, champion["version"], settings)
+    manifest = download_model(settings, ObjectStore.connect(settings), file, champion["version"]).manifest
     if manifest.sha256 != champion["sha256"]:
         raise CorruptArtefact(
             "the event and the registry disagree", where=champion["version"], found=manifest.sha256

@@ -117,10 +117,11 @@ def download(
     from pneumo_tasks.promotion.registry import download_model
 
     settings, store = open_bucket()
-    manifest = download_model(store, path, version, settings)
-    facts = {"path": str(path), "threshold": manifest.threshold}
+    found = download_model(settings, store, path, version)
+    manifest = found.manifest
+    facts = {"path": str(path), "threshold": manifest.threshold, "signature": found.signature}
     facts |= {"version": manifest.version, "sha256": manifest.sha256}
     if as_json:
         print_json(facts)
     else:
-        print_table(["version", "threshold", "sha256", "path"], [facts])
+        print_table(["version", "threshold", "sha256", "signature", "path"], [facts])

@@ -24,8 +24,9 @@ def predict(
     settings, store = open_bucket()
     images = [decode_grey(file.read_bytes(), Limits.of(settings)) for file in files]
     with tempfile.TemporaryDirectory() as folder:
-        version = download_model(store, Path(folder) / "model.keras", model, settings)
+        found = download_model(settings, store, Path(folder) / "model.keras", model)
         scores = score_images(load_artefact(Path(folder) / "model.keras"), images)
+    version = found.manifest
     rows = [
         {
             "file": str(file),
@@ -33,10 +34,11 @@ def predict(
             "label": LABELS[int(score >= version.threshold)],
             "threshold": version.threshold,
             "version": version.version,
+            "signature": found.signature,
         }
         for file, score in zip(files, scores, strict=True)
     ]
     if as_json:
         print_json(rows)
     else:
-        print_table(["file", "probability", "label", "threshold", "version"], rows)
+        print_table(["file", "probability", "label", "threshold", "version", "signature"], rows)

@@ -35,7 +35,7 @@ def sign_manifest(settings: Settings, version: str, manifest: bytes) -> bytes | 
             raise BadConfiguration(
                 "signatures are required, but there is no key to sign with",
                 where=layout.model(version),
-                do="Set PNEUMO_SIGNING_KEY.",
+                do="Set PNEUMO_SIGNING_KEY, or the password of the Airflow connection pneumo_signing.",
             )
         return None
     key = _private_key(settings.signing_key.get_secret_value())
@@ -46,11 +46,19 @@ def sign_manifest(settings: Settings, version: str, manifest: bytes) -> bytes | 
 
 
 def check_signature(settings: Settings, store: ObjectStore, version: str) -> State:
-    """``verified`` by the trusted key; ``signed``, consistently, where no trusted key is set.
+    """``verified`` by the trusted key; ``signed``, consistently, where no key is trusted.
 
     CorruptArtefact where the signature does not fit the manifest or is another key's, and where
-    it is missing although signatures are required.
+    it is missing although signatures are required. BadConfiguration where they are required of
+    anybody: whoever can write to the bucket could sign.
     """
+    trusted = _trusted(settings)
+    if trusted is None and settings.require_signature:
+        raise BadConfiguration(
+            "signatures are required, but no key is trusted",
+            where=layout.model(version),
+            do="Set PNEUMO_TRUSTED_KEY to the public key.",
+        )
     where = layout.model(version, "manifest.sig.json")
     try:
         signature = Signature.model_validate_json(store.read(where))
@@ -60,7 +68,6 @@ def check_signature(settings: Settings, store: ObjectStore, version: str) -> Sta
                 f"version {version} is not signed", where=where, do="Promote a signed version."
             ) from None
         return "unsigned"
-    trusted = _public_key(settings.trusted_key) if settings.trusted_key else None
     if trusted is not None and trusted.public_bytes_raw().hex() != signature.public_key:
         raise CorruptArtefact(f"version {version} is signed by a key that is not trusted", where=where)
     key = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
@@ -69,6 +76,15 @@ def check_signature(settings: Settings, store: ObjectStore, version: str) -> Sta
     except InvalidSignature:
         raise CorruptArtefact(f"the signature of version {version} does not fit", where=where) from None
     return "verified" if trusted is not None else "signed"
+
+
+def _trusted(settings: Settings) -> Ed25519PublicKey | None:
+    """The key that the settings trust: the one named, else the one that they sign with."""
+    if settings.trusted_key:
+        return _public_key(settings.trusted_key)
+    if settings.signing_key:
+        return _private_key(settings.signing_key.get_secret_value()).public_key()
+    return None
 
 
 def _private_key(given: str) -> Ed25519PrivateKey:

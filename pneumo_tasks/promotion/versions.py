@@ -1,6 +1,7 @@
 """Model versions: folders of the bucket that are written once and never change."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from pneumo_tasks import layout
@@ -10,7 +11,7 @@ from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.object_store import ObjectStore, canonical_json, check_digest, sha256
 from pneumo_tasks.promotion.champion import Manifest, read_champion, read_manifest
 from pneumo_tasks.promotion.model_card import render_model_card
-from pneumo_tasks.promotion.signatures import check_signature, sign_manifest
+from pneumo_tasks.promotion.signatures import State, check_signature, sign_manifest
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.candidate import read_candidate
 
@@ -43,6 +44,14 @@ def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Man
     return verify_version(settings, store, version)
 
 
+@dataclass(frozen=True)
+class Download:
+    """What was downloaded, and what its signature is worth."""
+
+    manifest: Manifest
+    signature: State
+
+
 def verify_version(settings: Settings, store: ObjectStore, version: str) -> Manifest:
     """Read every file of a version; CorruptArtefact naming the first that is not what was registered."""
     manifest = read_manifest(store, version)
@@ -54,12 +63,12 @@ def verify_version(settings: Settings, store: ObjectStore, version: str) -> Mani
 
 
 def download_model(
-    store: ObjectStore, path: Path, version: str | None = None, settings: Settings | None = None
-) -> Manifest:
+    settings: Settings, store: ObjectStore, path: Path, version: str | None = None
+) -> Download:
     """Put the artefact of ``version`` (the champion's where None) at ``path``, its digest checked.
 
-    With ``settings`` its signature is checked too. ObjectMissing where there is no such version or
-    no champion; CorruptArtefact where the stored bytes are not those that were registered.
+    ObjectMissing where there is no such version or no champion; CorruptArtefact where the stored
+    bytes are not those that were registered, or the signature is not what the settings ask for.
     """
     if version is None:
         champion = read_champion(store)
@@ -68,10 +77,13 @@ def download_model(
         manifest = champion.manifest
     else:
         manifest = read_manifest(store, version)
-    if settings is not None:
-        check_signature(settings, store, manifest.version)
+    signature = check_signature(settings, store, manifest.version)
+    if signature == "unsigned":
+        log.warning(
+            "version %s is not signed: its digest says what it is, not who registered it", manifest.version
+        )
     store.download(layout.model(manifest.version, "model.keras"), path, manifest.sha256)
-    return manifest
+    return Download(manifest, signature)
 
 
 def list_versions(store: ObjectStore) -> list[Manifest]:

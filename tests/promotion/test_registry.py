@@ -134,8 +134,9 @@ def test_a_stale_pointer_is_never_overwritten(settings: Settings, story: Story) 
 
 def test_the_downloaded_model_is_the_promoted_one(settings: Settings, story: Story, tmp_path: Path) -> None:
     promoted = promote_model(settings, story.store, judge(settings, story, "first"))
-    manifest = download_model(story.store, tmp_path / "m.keras")
-    assert manifest.version == promoted["version"]
+    found = download_model(settings, story.store, tmp_path / "m.keras")
+    assert found.signature == "unsigned"
+    assert found.manifest.version == promoted["version"]
     assert (tmp_path / "m.keras").read_bytes() == story.models["good"]
 
 
@@ -148,11 +149,13 @@ def test_one_flipped_byte_in_a_stored_model_is_refused_by_name(
     key = layout.model(promoted["version"], "model.keras")
     story.store.put(key, bytes(body))
     with pytest.raises(CorruptArtefact, match=key):
-        download_model(story.store, tmp_path / "m.keras")
+        download_model(settings, story.store, tmp_path / "m.keras")
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_champion_there_is_nothing_to_download(story: Story, tmp_path: Path) -> None:
+def test_without_a_champion_there_is_nothing_to_download(
+    settings: Settings, story: Story, tmp_path: Path
+) -> None:
     assert champion_summary(story.store) is None
     with pytest.raises(ObjectMissing, match="no model has been promoted"):
-        download_model(story.store, tmp_path / "m.keras")
+        download_model(settings, story.store, tmp_path / "m.keras")

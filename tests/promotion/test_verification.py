@@ -60,9 +60,14 @@ def test_signatures_are_made_and_checked(settings: Settings, story: Story, tmp_p
     version = promote_model(signing, story.store, judge(settings, story, "first"))["version"]
     assert check_signature(signing, story.store, version) == "verified"
     assert check_signature(settings, story.store, version) == "signed"
+    own = signing.model_copy(update={"trusted_key": None})
+    assert check_signature(own, story.store, version) == "verified", "who signs trusts the key"
+    anybody = settings.model_copy(update={"require_signature": True})
+    with pytest.raises(BadConfiguration, match="no key is trusted"):
+        check_signature(anybody, story.store, version)
     stranger = signing.model_copy(update={"trusted_key": keys()[1]})
     with pytest.raises(CorruptArtefact, match="not trusted"):
-        download_model(story.store, tmp_path / "m.keras", None, stranger)
+        download_model(stranger, story.store, tmp_path / "m.keras")
     key = layout.model(version, "manifest.json")
     story.store.put(key, story.store.read(key) + b" ")
     with pytest.raises(CorruptArtefact, match="does not fit"):
@@ -78,9 +83,10 @@ def test_an_unsigned_version_is_told_and_refused_where_signatures_are_required(
         promote_model(strict, story.store, run_id)
     version = promote_model(settings, story.store, run_id)["version"]
     assert check_signature(settings, story.store, version) == "unsigned"
+    strict = strict.model_copy(update={"trusted_key": keys()[1]})
     assert "not signed" in failures(strict, story)[version]
     with pytest.raises(CorruptArtefact, match="not signed"):
-        download_model(story.store, tmp_path / "m.keras", None, strict)
+        download_model(strict, story.store, tmp_path / "m.keras")
 
 
 def test_the_key_is_never_shown(settings: Settings, story: Story) -> None:
