@@ -26,9 +26,9 @@ from airflow.sdk import BaseHook, BaseNotifier, BaseOperatorLink, SyncCallback, 
 import airflow.timetables.trigger, airflow.providers.standard.operators.hitl
 import airflow.providers.standard.decorators.python
 sys.path[:0] = ["plugins", "dags"]
-started = time.perf_counter()
+started = time.process_time()
 import pneumonia_retraining, champion_rollback
-seconds = time.perf_counter() - started
+seconds = time.process_time() - started
 print(json.dumps({{"seconds": seconds, "heavy": [m for m in {HEAVY!r} if m in sys.modules]}}))
 """
 
