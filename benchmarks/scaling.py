@@ -1,12 +1,13 @@
 """The weekly run on N default and M gpu workers: a discrete simulation from measured stage times.
 
     python benchmarks/scaling.py simulate [--images N --new N --sites N --json]
-    python benchmarks/scaling.py measure --url URL --password P --images N    (against a running stack)
-    python benchmarks/scaling.py compare ONE.json TWO.json                    (what two measurements printed)
+    python benchmarks/scaling.py upload [--images N]                (to the bucket of the environment)
+    python benchmarks/scaling.py measure --url URL --password P     (against a running stack)
+    python benchmarks/scaling.py compare ONE.json TWO.json          (what two measurements printed)
 
-`simulate` prints how long a run takes on ever more workers. `measure` uploads eight batches of phantoms of a
-film's size and times their validation by the stack. `compare` predicts that time for one worker and for two
-from what one worker took for each batch, and says how far off it is; docs/scaling.md explains all three.
+`simulate` prints how long a run takes on ever more workers. `upload` hands in eight batches of phantoms of a
+film's size, `measure` times their validation by the stack. `compare` predicts that time for one worker and
+for two from what one worker took for each batch, and says how far off it is; docs/scaling.md explains them.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+BATCHES = 8
 FILM = (1280, 890)  # pixels: the median width and height of the public films
 
 
@@ -188,14 +190,13 @@ def predicted_validation(seconds: Sequence[float], workers: int, overheads: Over
     return simulate(tasks, {"default": workers}, overheads).span("validate")
 
 
-def measure(url: str, password: str, images: int, batches: int = 8) -> dict[str, Any]:
-    """Upload fresh batches to the bucket of the environment and time their validation by the stack.
+def measure(url: str, password: str, batches: int = BATCHES) -> dict[str, Any]:
+    """Time the validation of the batches that wait in the bucket; the run is ended when all have verdicts.
 
-    The gpu worker should be stopped: the run is ended when the last batch has its verdict.
+    The gpu worker should be stopped, and each default worker have one slot.
     """
     from pneumo_tasks.local.airflow_client import AirflowClient
 
-    _upload(images, batches)
     client, dag = AirflowClient(url, "admin", password), "pneumonia_retraining"
     client.unpause(dag)
     run = client.trigger(dag, {}, "scaling benchmark")
@@ -210,7 +211,6 @@ def measure(url: str, password: str, images: int, batches: int = 8) -> dict[str,
     client.end_run(dag, run)
     spans = [(t["hostname"], _seconds(t["start_date"]), _seconds(t["end_date"])) for t in ended]
     return {
-        "images": images,
         "batches": batches,
         "workers": len({worker for worker, *_ in spans}),
         "seconds": round(max(end for *_, end in spans) - min(start for _, start, _ in spans), 2),
@@ -244,7 +244,8 @@ def compare(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[dict[str, An
     ]
 
 
-def _upload(images: int, batches: int) -> None:
+def upload(images: int, batches: int = BATCHES) -> None:
+    """Draw and hand in ``batches`` batches of ``images`` films each, none of which was there before."""
     import tempfile
 
     from pneumo_tasks.intake.batches import upload_batch
@@ -286,16 +287,20 @@ def main() -> None:
     simulated.add_argument("--new", type=int, default=5_000, help="arrived this week")
     simulated.add_argument("--sites", type=int, default=8, help="a batch each")
     simulated.add_argument("--json", action="store_true")
+    uploaded = commands.add_parser("upload")
+    uploaded.add_argument("--images", type=int, default=400, help="in each batch")
     measured = commands.add_parser("measure")
     measured.add_argument("--url", required=True)
     measured.add_argument("--password", required=True)
-    measured.add_argument("--images", type=int, default=200, help="in each of the eight batches")
     compared = commands.add_parser("compare")
     compared.add_argument("one", type=Path, help="measured with one default worker")
     compared.add_argument("two", type=Path, help="measured with two")
     given = parser.parse_args()
+    if given.command == "upload":
+        upload(given.images)
+        return
     if given.command == "measure":
-        print(json.dumps(measure(given.url, given.password, given.images)))
+        print(json.dumps(measure(given.url, given.password)))
         return
     if given.command == "compare":
         one, two = (json.loads(file.read_text()) for file in (given.one, given.two))
