@@ -10,13 +10,14 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.bases.decorator import task_decorator_factory
 
 PAGES = "pneumo"
+NAVIGATION = "promotion-reports"
 
 
 def page_url(page: str, **query: str) -> str:
-    """The address of one of our pages below the API server's base path, query escaped."""
+    """The address of one of our pages inside Airflow's own, below its base path; the query is escaped."""
     base = conf.get("api", "base_url", fallback="").rstrip("/")
     asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-    return f"{base}/{PAGES}/{page}{'?' if asked else ''}{asked}"
+    return f"{base}/plugin/{NAVIGATION}/{PAGES}/{page}{'?' if asked else ''}{asked}"
 
 
 class ReportLink(BaseOperatorLink):

@@ -4,7 +4,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 import pneumo_run_notes
 from pneumo_form import TriggerCheck
-from pneumo_links import PAGES
+from pneumo_links import NAVIGATION, PAGES
 from pneumo_timetables import RunsOnRequest, WeeklyRuns
 from promotion_reports.pages import app
 
@@ -22,7 +22,7 @@ class PneumoPlugin(AirflowPlugin):
             "name": "Reports",
             "href": f"{PAGES}/",
             "destination": "nav",
-            "url_route": "promotion-reports",
+            "url_route": NAVIGATION,
             "nav_top_level": True,
         },
         {

@@ -1,10 +1,9 @@
 (() => {
-  // Inside Airflow: follow the theme chosen there, now and when it is changed.
-  let root;
-  try { root = parent === window ? null : parent.document.documentElement; } catch { return; }
-  if (!root) return;
+  // Inside Airflow: follow the theme chosen there, now and when it is changed. Framed documents are told it.
+  let root = null;
+  try { root = parent === window ? null : parent.document.documentElement; } catch { /* framed elsewhere */ }
   const follow = () => {
-    const theme = root.classList.contains("dark") ? "dark" : "light";
+    const theme = root === null ? "" : root.classList.contains("dark") ? "dark" : "light";
     document.documentElement.style.colorScheme = theme;
     for (const frame of document.querySelectorAll("iframe[data-src]")) {
       const src = `${frame.dataset.src}&theme=${theme}`;
@@ -13,5 +12,5 @@
   };
   follow();
   addEventListener("DOMContentLoaded", follow);
-  new MutationObserver(follow).observe(root, { attributes: true, attributeFilter: ["class"] });
+  if (root) new MutationObserver(follow).observe(root, { attributes: true, attributeFilter: ["class"] });
 })();

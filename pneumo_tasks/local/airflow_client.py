@@ -78,6 +78,11 @@ class AirflowClient:
         found = self._call("GET", f"/dags/{dag_id}/dagRuns?state=running&state=queued&order_by=run_after")
         return [run["dag_run_id"] for run in found["dag_runs"]]
 
+    def newest_run(self, dag_id: str) -> dict[str, Any] | None:
+        """The run that was to start last, with its state and note; None where there was none."""
+        found = self._call("GET", f"/dags/{dag_id}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
+        return found[0] if found else None
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         instances: list[dict[str, Any]] = []

@@ -107,7 +107,8 @@ def test_a_promotion_can_be_read_on_every_page(reader: TestClient, story: Story,
         enter_run(story.store, run_id)
     listed = reader.get("/pneumo/").text
     assert "champion now" in listed
-    assert "308 images, 2 quarantined" in listed
+    assert "308 images" in listed
+    assert "2 quarantined" in listed
     assert "<svg" in listed
     ledger = reader.get("/pneumo/ledger").text
     assert "anna" in ledger

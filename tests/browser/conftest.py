@@ -1,0 +1,106 @@
+"""A real scheduler, a real store, and a person at a headless Chromium; skipped where one of them is missing.
+
+``SCREENSHOTS=docs/images`` renews the pictures of the documentation.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.local import airflow_server
+from pneumo_tasks.local.airflow_client import AirflowClient
+from pneumo_tasks.local.environment_file import read_environment
+from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
+from pneumo_tasks.local.stack import Place, down, up
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PROJECT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+RUN = {"PNEUMO_DEMO": "true", "PNEUMO_BACKBONE_WEIGHTS": "random", "PNEUMO_EXPORT_ONNX": "false"}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The running stack, its bucket, and where the example deploys to."""
+
+    url: str
+    client: AirflowClient
+    store: ObjectStore
+    password: str
+    served: Path
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt install chromium")
+    project, served = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("served")
+    shutil.copytree(PROJECT / "dags", project / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    example = (PROJECT / "docs/examples/deploy_champion.py").read_text()
+    (project / "dags/deploy_champion.py").write_text(example.replace("/srv/pneumonia", str(served)))
+    (project / "plugins").symlink_to(PROJECT / "plugins")
+    place = Place(project)
+    stack = up(place, "browser", RUN)
+    try:
+        values = read_environment(place.env)
+        settings = Settings.load(
+            {"s3_endpoint": values["PNEUMO_S3_ENDPOINT"], "bucket": "browser",
+             "s3_access_key": values["AWS_ACCESS_KEY_ID"], "s3_secret_key": values["AWS_SECRET_ACCESS_KEY"]}
+        )  # fmt: skip
+        store = ObjectStore.connect(settings)
+        store.ensure_bucket()
+        write_phantoms(project / "images", draw_phantoms(train_per_label=45, test_per_label=18))
+        for name, split in (("train", "train"), ("test", "test")):
+            upload_batch(settings, store, project / "images" / name, f"{name}-1", split, synthetic=True)  # type: ignore[arg-type]
+        yield Installation(
+            stack.ui, place.client(stack), store, airflow_server.password(place.airflow_home), served
+        )
+    finally:
+        down(place)
+
+
+@pytest.fixture(scope="module")
+def page(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Page"]:
+    """A browser in which admin has signed in."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(tmp_path_factory.mktemp("browser")), executable_path=CHROMIUM, headless=True, args=QUIET,
+            viewport={"width": 1400, "height": 900},
+        )  # fmt: skip
+        page = context.pages[0] if context.pages else context.new_page()
+        page.set_default_timeout(90_000)
+        page.goto(installation.url)
+        page.fill("input[name=username]", airflow_server.USERNAME)
+        page.fill("input[name=password]", installation.password)
+        page.click("button[type=submit]")
+        page.wait_for_selector("[data-testid=nav-sidebar]")
+        yield page
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def picture(page: "Page", tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Takes a screenshot under a name, in a folder of the test's or where ``SCREENSHOTS`` says."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def take(name: str) -> None:
+        page.wait_for_timeout(1500)
+        page.screenshot(path=folder / f"{name}.png")
+
+    return take
