@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pneumo_tasks.promotion.runs import RunSummary
 
 WIDTH, HEIGHT = 900, 260
-LEFT, RIGHT, TOP, BOTTOM = 48, 108, 16, 34
+LEFT, RIGHT, TOP, BOTTOM = 48, 124, 16, 34
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 _FEW = 60  # so many runs get a dot each
 _LABEL_GAP = 16
