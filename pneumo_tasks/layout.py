@@ -91,6 +91,11 @@ def features(extractor_id: str, shard_id: str, name: str = "") -> str:
     return f"features/{identifier(extractor_id, 'extractor id')}/{identifier(shard_id, 'shard id')}/{name}"
 
 
+def template(method: str, name: str) -> str:
+    """The template that films are aligned to, and its record."""
+    return f"templates/{identifier(method, 'method')}/{identifier(name, 'template')}"
+
+
 def run(run_id: str, name: str = "") -> str:
     return f"{RUNS}{run_key(run_id)}/{name}"
 

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     split_salt: str = Field("pneumo", description="Key of the patient hash; changing it moves patients")
 
     # how
-    recipe: str = Field("vgg16-block5", description="Name of a training recipe")
+    recipe: str = Field("vgg16-standard-frame", description="Name of a training recipe")
     backbone_weights: str = Field(
         "imagenet", description="A file, an s3:// URI, or 'imagenet' (Keras downloads them)"
     )
@@ -81,9 +81,9 @@ class Settings(BaseSettings):
     demo: bool = Field(False, description="Set by `make demo` alone: allows a random backbone, loudly")
 
     # when to promote
-    min_recall: Share = Field(0.94, description="Floor on recall on the test set")
-    min_precision: Share = Field(0.80, description="Floor on precision on the test set")
-    target_recall: Share = Field(0.96, description="Validation recall that the threshold is chosen for")
+    min_recall: Share = Field(0.95, description="Floor on recall on the test set")
+    min_precision: Share = Field(0.90, description="Floor on precision on the test set")
+    target_recall: Share = Field(0.95, description="Validation recall that the threshold is chosen for")
     threshold_policy: Literal["target_recall", "youden", "cost"] = Field(
         "target_recall", description="How the threshold is chosen on validation"
     )

@@ -8,14 +8,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import LABELS
 
 Grey = NDArray[np.uint8]
+Pair = NDArray[np.float64]
 
 _MAX_ROTATION = 10.0  # degrees either way
+_LEAST_CROP = 0.6  # share of a side that a crop keeps
 
 
 @dataclass(frozen=True)
@@ -67,4 +69,50 @@ def _article(film: Grey, rng: np.random.Generator) -> Grey:
     return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)
 
 
-KINDS: dict[str, Kind] = {"article": Kind("minority", _article)}
+def _crops(film: Grey, rng: np.random.Generator) -> Grey:
+    """A part of the film, its two sides cut independently, so that neither size nor aspect tells anything."""
+    side = film.shape[0]
+    size = rng.uniform(_LEAST_CROP, 1.0, 2) * side
+    corner = rng.uniform(0.0, 1.0, 2) * (side - size)
+    return _exposed(_cut(film, corner, size, rng), rng)
+
+
+def _shifts(film: Grey, rng: np.random.Generator) -> Grey:
+    """The film a little larger or smaller, and elsewhere in the frame, with black beyond its edges."""
+    side = film.shape[0]
+    size = side * rng.uniform(0.88, 1.12, 2)
+    corner = (side - size) / 2 + side * rng.uniform(-0.08, 0.08, 2)
+    return _exposed(_cut(film, corner, size, rng), rng)
+
+
+def _cut(film: Grey, corner: Pair, size: Pair, rng: np.random.Generator) -> Grey:
+    """The rectangle (x, y) of the film as a film of its own, turned a little; every second one mirrored."""
+    side, angle = film.shape[0], np.deg2rad(rng.uniform(-_MAX_ROTATION, _MAX_ROTATION))
+    along = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * (
+        size[:, None] / side
+    )
+    if rng.random() < 0.5:
+        along[:, 0] *= -1
+    start = corner + size / 2 - along @ np.full(2, side / 2)
+    matrix = (along[0, 0], along[0, 1], start[0], along[1, 0], along[1, 1], start[1])
+    picture = Image.fromarray(film)
+    return np.asarray(
+        picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    )
+
+
+def _exposed(film: Grey, rng: np.random.Generator) -> Grey:
+    """Another exposure: gamma, contrast, and for every third copy a blur."""
+    value = (film / 255.0) ** np.exp(rng.uniform(-0.4, 0.4))
+    value = (value - value.mean()) * rng.uniform(0.7, 1.2) + value.mean() + rng.uniform(-0.08, 0.08)
+    picture = Image.fromarray(np.rint(np.clip(value, 0, 1) * 255).astype(np.uint8))
+    if rng.random() < 1 / 3:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.2)))
+    return np.asarray(picture)
+
+
+KINDS: dict[str, Kind] = {
+    "article": Kind("minority", _article),
+    "crops": Kind("all", _crops),
+    "shifts": Kind("all", _shifts),
+}

@@ -80,7 +80,8 @@ class FeatureSource:
         parts = []
         for view in range(len(self.views)):
             parts.append(rows.assign(view=view, variant=0))
-            parts += [varied.assign(view=view, variant=v) for v in range(1, self.recipe.variants + 1)]
+            if self.views[view].varied:
+                parts += [varied.assign(view=view, variant=v) for v in range(1, self.recipe.variants + 1)]
         return pd.concat(parts, ignore_index=True)
 
     def _extractor(self, cut: str, view: int, variant: int, precision: str) -> Extractor:

@@ -19,7 +19,8 @@ from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.extraction import FrozenPass, derivable, measure_precision
 from pneumo_tasks.training.extractors import Pass, needed_extractors, pass_of
 from pneumo_tasks.training.feature_shards import Shard, find_shard, write_shard
-from pneumo_tasks.training.frames import View, resolve_views
+from pneumo_tasks.training.frames import View
+from pneumo_tasks.training.framing import resolve_views
 from pneumo_tasks.training.hardware import chosen_precision, prepare_hardware
 from pneumo_tasks.training.local_cache import LocalCache
 from pneumo_tasks.training.precision import settled_precision
@@ -103,11 +104,13 @@ def _jobs(
     rows = training[training["shard"] == shard_id]
     if rows.empty:
         raise ObjectMissing("no such shard in the snapshot", where=f"{snapshot_id}/{shard_id}")
+    if recipe.cross_fitted:  # a validation film is trained on by the heads of the other folds
+        training = training.assign(split="train")
     varied = rows[rows_with_variants(training, recipe.augmentation).loc[rows.index]]
     views = resolve_views(settings, store, recipe, snapshot_id)
     precision, jobs = _usable_precision(settings, store, recipe, weights, views, rows), []
     for view in views:
-        for variant in range(recipe.variants + 1):
+        for variant in range(recipe.variants + 1 if view.varied else 1):
             source = pass_of(recipe, weights, view, precision, variant)
             wanted, cuts = (varied, recipe.needed_cuts) if variant else (rows, recipe.cuts)
             if not wanted.empty:

@@ -1,6 +1,5 @@
 """Fine-tuning: the last block at a small rate from cached features, then the whole graph as one file."""
 
-import io
 import logging
 import tempfile
 import time
@@ -9,24 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts, version_of, weights_digest
+from pneumo_tasks.training.cross_fitted_head import read_out_of_fold
 from pneumo_tasks.training.examples import score
 from pneumo_tasks.training.fitting import Fit, Training, fit
 from pneumo_tasks.training.head import load_head
-from pneumo_tasks.training.heads import PROBABILITY
 from pneumo_tasks.training.network import Network, build_network
 from pneumo_tasks.training.onnx_export import export_onnx
 from pneumo_tasks.training.parity import check_parity, sample_films
 from pneumo_tasks.training.workplace import Workplace, prepare
 
 log = logging.getLogger(__name__)
+
+_CLIP = 1e-7
 
 
 def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
@@ -109,7 +110,11 @@ def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
 def _cached_scores(place: Workplace, exported: Network) -> NDArray[np.float32]:
     """What the exported graph's own trained part says about the cached features, in float32."""
     stage = place.recipe.stages[-1]
-    return score(exported.part(stage.cuts, PROBABILITY), place.examples("validation", stage.cuts))
+    examples = place.examples("validation", stage.cuts)
+    views = score(exported.part(stage.cuts, exported.answer), examples).reshape(len(place.views), -1)
+    clipped = np.clip(views.astype(np.float64), _CLIP, 1 - _CLIP)
+    answer: NDArray[np.float32] = expit(logit(clipped).mean(0)).astype(np.float32)
+    return answer
 
 
 def _export(place: Workplace, path: Path) -> Network:
@@ -132,10 +137,14 @@ def _export_onnx(place: Workplace, path: Path) -> OnnxFacts | None:
 
 
 def _write_scores(place: Workplace, probabilities: NDArray[np.float32]) -> None:
-    rows = place.rows.loc[place.rows["split"] == "validation", ["sha256", "patient", "label", "fold"]]
-    file = io.BytesIO()
-    pd.DataFrame(rows.assign(probability=probabilities)).to_parquet(file, index=False)
-    place.store.put(layout.run(place.run_id, "fine_tune/validation_scores.parquet"), file.getvalue())
+    """The scores that threshold and calibration are chosen on: none is of a film that was trained on."""
+    if place.recipe.cross_fitted:
+        table = read_out_of_fold(place.store, place.run_id)
+    else:
+        rows = place.rows.loc[place.rows["split"] == "validation", ["sha256", "patient", "label", "fold"]]
+        table = rows.assign(probability=probabilities)
+    key = layout.run(place.run_id, "fine_tune/validation_scores.parquet")
+    place.store.put(key, table.to_parquet(index=False))
 
 
 def _tensorflow() -> str:

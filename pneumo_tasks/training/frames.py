@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumo_tasks.errors import BadConfiguration
-from pneumo_tasks.object_store import ObjectStore, sha256
-from pneumo_tasks.settings import Settings
+from pneumo_tasks.object_store import sha256
 from pneumo_tasks.training.recipes import Recipe
 
 
@@ -18,13 +16,15 @@ class View:
     """One way to frame a film: ``build(image uint8 (N, H, W, 1), side)`` gives float32 (N, side, side).
 
     ``sha256`` identifies everything the pixels depend on besides the film; ``side`` is that of the
-    framed film, None for the side of the backbone's input.
+    framed film, None for the side of the backbone's input. Where ``varied`` is False, training makes
+    no drawn copies of this view.
     """
 
     name: str
     sha256: str
     build: Callable[[Any, int], Any]
     side: int | None = None
+    varied: bool = True
 
     def side_of(self, recipe: Recipe) -> int:
         return self.side or recipe.image_size
@@ -51,20 +51,6 @@ def squash(image: Any, side: int) -> Any:
 
 
 SQUASH = View("squash", sha256(b"squash: anti-aliased triangle filter, version 1"), squash)
-
-# How the views of a frame are found; a frame with a fitted template reads it from the bucket here.
-FRAMES: dict[str, Callable[[Settings, ObjectStore, str], tuple[View, ...]]] = {
-    "squash": lambda _settings, _store, _snapshot_id: (SQUASH,),
-}
-
-
-def resolve_views(
-    settings: Settings, store: ObjectStore, recipe: Recipe, snapshot_id: str
-) -> tuple[View, ...]:
-    """The views of the recipe's frame, with all they need; BadConfiguration for an unknown frame."""
-    if recipe.frame not in FRAMES:
-        raise BadConfiguration(f"{recipe.frame!r} is not a frame", do=f"One of: {', '.join(FRAMES)}.")
-    return FRAMES[recipe.frame](settings, store, snapshot_id)
 
 
 def _resize_weights(ones: Any, side: int) -> Any:

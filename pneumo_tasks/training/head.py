@@ -7,6 +7,7 @@ from typing import Any
 from pneumo_tasks import layout
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.cross_fitted_head import train_cross_fitted
 from pneumo_tasks.training.fitting import Training, fit
 from pneumo_tasks.training.workplace import Workplace, load_weights, prepare, save_weights
 
@@ -24,6 +25,17 @@ def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
     started = time.monotonic()
     place = prepare(settings, store, run_id, snapshot_id)
     stage = place.recipe.head
+    if place.recipe.cross_fitted:
+        history = train_cross_fitted(place) | place.facts(stage)
+        save_weights(store, layout.run(run_id, WEIGHTS), place.network)
+        store.put_json(layout.run(run_id, HISTORY), history)
+        judged = history["cross_fitting"]
+        return {
+            "epochs": 0,
+            "best_epoch": 0,
+            "val_auc": judged["patient_folds"]["auc"],
+            "seconds": round(time.monotonic() - started, 3),
+        }
     train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
     log.info("head: %d examples to train on, %d to validate on, class weights %s", len(train),
              len(validation), place.class_weights)  # fmt: skip

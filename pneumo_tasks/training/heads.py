@@ -3,9 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pneumo_tasks.errors import BadConfiguration
+
 PROBABILITY = "probability"
+VIEW_PROBABILITY = "view_probability"  # of one view alone; a tap for training, not in the saved graph
+LOGIT = "head_logit"
 PREFIX = "head_"
 
+POOLED = {"vgg16": "pooled"}
 _LAST_LAYER = {"vgg16": "block5_pool", "inceptionv3": "mixed10"}
 
 
@@ -13,9 +18,12 @@ def is_head(layer_name: str) -> bool:
     return layer_name.startswith(PREFIX) or layer_name == PROBABILITY
 
 
-def article_head(taps: Mapping[str, Any], backbone: str, seed: int) -> Any:
+def article_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -> dict[str, Any]:
     """The article's head: Flatten, 64 units, dropout, batch normalisation, one sigmoid."""
     from keras import initializers, layers
+
+    if views != 1:
+        raise BadConfiguration("the article's head takes one view", found=f"{views} views")
 
     def glorot(offset: int) -> Any:
         return initializers.GlorotUniform(seed=seed + offset)
@@ -27,11 +35,39 @@ def article_head(taps: Mapping[str, Any], backbone: str, seed: int) -> Any:
     )(hidden)
     hidden = layers.Dropout(0.33, seed=seed, dtype=dtype, name="head_dropout")(hidden)
     hidden = layers.BatchNormalization(dtype=dtype, name="head_norm")(hidden)
-    return layers.Dense(1, activation="sigmoid", kernel_initializer=glorot(1), dtype=dtype, name=PROBABILITY)(
-        hidden
-    )
+    last = layers.Dense(1, activation="sigmoid", kernel_initializer=glorot(1), dtype=dtype, name=PROBABILITY)
+    return {PROBABILITY: last(hidden)}
 
 
-# ``build(taps, backbone, seed)`` gives float32 (N, 1) from a layer named ``probability``; the name of
-# every other layer with weights starts with ``head_``.
-HEADS: dict[str, Callable[[Mapping[str, Any], str, int], Any]] = {"article": article_head}
+def linear_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -> dict[str, Any]:
+    """One linear layer on the pooled means, which forget where in the frame something is.
+
+    With several views it judges each of them, and the mean of the logits counts.
+    """
+    from keras import initializers, layers, ops
+
+    start = initializers.GlorotUniform(seed=seed)
+    dense = layers.Dense(1, kernel_initializer=start, dtype="float32", name=LOGIT)
+    logit = dense(taps[POOLED[backbone]])
+    if views == 1:
+        return {LOGIT: logit, PROBABILITY: _sigmoid(PROBABILITY)(logit)}
+    mean = ops.mean(ops.reshape(logit, (views, -1, 1)), axis=0)
+    return {
+        LOGIT: logit,
+        VIEW_PROBABILITY: _sigmoid(VIEW_PROBABILITY)(logit),
+        PROBABILITY: _sigmoid(PROBABILITY)(mean),
+    }
+
+
+def _sigmoid(name: str) -> Any:
+    from keras import layers
+
+    return layers.Activation("sigmoid", dtype="float32", name=name)
+
+
+# ``build(taps, backbone, seed, views)`` gives the taps it adds: float32 (N, 1) from a layer named
+# ``probability``, one a film; the name of every other layer with weights starts with ``head_``.
+HEADS: dict[str, Callable[[Mapping[str, Any], str, int, int], dict[str, Any]]] = {
+    "article": article_head,
+    "linear": linear_head,
+}

@@ -10,7 +10,7 @@ import numpy as np
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.training.backbones import BackboneWeights, build_backbone
 from pneumo_tasks.training.frames import View, resize
-from pneumo_tasks.training.heads import HEADS, PROBABILITY, is_head
+from pneumo_tasks.training.heads import HEADS, PROBABILITY, VIEW_PROBABILITY, is_head
 from pneumo_tasks.training.recipes import FRAME, Recipe
 
 INPUT = "image"
@@ -28,12 +28,19 @@ class Network:
     """``whole`` maps uint8 (N, H, W, 1) of any size to float32 (N, 1); parts share its weights.
 
     ``taps`` are its tensors by name: ``image``, ``frame``, every layer of the backbone, and for
-    VGG16 ``block3_gap``, ``block4_gap``, ``block5_gap`` and their concatenation ``pooled``.
+    VGG16 ``block3_gap``, ``block4_gap``, ``block5_gap`` and their concatenation ``pooled``. With
+    several views those are of all films in the first view, then in the second, and so on; only the
+    probability is one a film.
     """
 
     whole: Any
     recipe: Recipe
     taps: dict[str, Any]
+
+    @property
+    def answer(self) -> str:
+        """The tap that answers for one framed film: what training judges."""
+        return VIEW_PROBABILITY if VIEW_PROBABILITY in self.taps else PROBABILITY
 
     def part(self, starts: tuple[str, ...], *ends: str) -> Any:
         """The model from the tensors ``starts`` to the tensors ``ends``; one of either is not a list."""
@@ -78,7 +85,7 @@ def build_network(
     taps |= {layer.name: layer.output for layer in backbone.layers if layer.name not in taps}
     if recipe.backbone == "vgg16":
         taps |= _pools(taps)
-    taps[PROBABILITY] = HEADS[recipe.head_kind](taps, recipe.backbone, seed)
+    taps |= HEADS[recipe.head_kind](taps, recipe.backbone, seed, len(views))
     _copy_weights(pretrained, backbone)
     network = Network(keras.Model(image, taps[PROBABILITY], name="pneumo"), recipe, taps)
     network.train_only(())
@@ -86,13 +93,19 @@ def build_network(
 
 
 def _framed(image: Any, views: tuple[View, ...], recipe: Recipe) -> Any:
-    """The framed film, float32 (N, side, side, 1) of 0 to 255, from the layer ``frame``."""
-    from keras import layers
+    """The framed films, float32 (N, side, side, 1) of 0 to 255, from the layer ``frame``.
 
-    if len(views) != 1:
-        raise BadConfiguration(f"frame {recipe.frame!r} has {len(views)} views, one can be built")
-    side = views[0].side_of(recipe)
-    square = views[0].build(image, side)
+    All films in the first view, then in the second: the backbone sees one larger batch, and its
+    graph is there once.
+    """
+    from keras import layers, ops
+
+    sides = {view.side_of(recipe) for view in views}
+    if len(sides) != 1:
+        raise BadConfiguration(f"the views of frame {recipe.frame!r} differ in size", found=str(sides))
+    side = sides.pop()
+    squares = [view.build(image, side) for view in views]
+    square = squares[0] if len(squares) == 1 else ops.concatenate(squares, axis=0)
     return layers.Reshape((side, side, 1), name=FRAME, dtype="float32")(square)
 
 

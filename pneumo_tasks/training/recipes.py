@@ -13,6 +13,7 @@ Decay = Literal["constant", "cosine"]
 
 FRAME = "frame"  # the framed grey film itself: training from it runs the whole network
 EVERYTHING = ("",)  # the prefix of every layer's name
+CROSS_FITTED = "cross-fitted"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Stage:
 
     ``trainable`` holds prefixes of layer names; the head is always trained. ``patience`` epochs
     without a better validation end the round; None never does. ``solver`` names one of
-    ``fitting.SOLVERS``.
+    ``fitting.SOLVERS``, or is ``cross-fitted``: a linear head for each fold of patients, solved
+    exactly under ``inverse_penalty``, without epochs.
     """
 
     cuts: tuple[str, ...]
@@ -32,6 +34,7 @@ class Stage:
     patience: int | None = None
     batch: int = 32
     solver: str = "gradient"
+    inverse_penalty: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ class Recipe:
         return (self.head, self.fine_tuning) if self.fine_tuning else (self.head,)
 
     @property
+    def cross_fitted(self) -> bool:
+        """Whether every film of the snapshot is trained on, and judged where it was not."""
+        return self.head.solver == CROSS_FITTED
+
+    @property
     def needed_cuts(self) -> tuple[str, ...]:
         """The layers that the stages train from."""
         return tuple(dict.fromkeys(cut for stage in self.stages for cut in stage.cuts))
@@ -80,9 +88,22 @@ _VGG_HEAD = Stage(("block5_pool",), epochs=20, rate=1e-4)
 _INCEPTION_HEAD = Stage(("mixed10",), epochs=20, rate=1e-4)
 _ALL = Stage((FRAME,), epochs=20, rate=1e-4, trainable=EVERYTHING)
 
+_CROSS_FITTED = Stage(("pooled",), epochs=1, rate=0.0, solver=CROSS_FITTED)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
+        Recipe(
+            "vgg16-standard-frame",
+            "Lungs brought to one frame, beside the whole film; a linear head, cross-fitted",
+            "vgg16",
+            150,
+            _CROSS_FITTED,
+            frame="both",
+            head_kind="linear",
+            augmentation="crops",
+            variants=1,
+        ),
         Recipe(
             "vgg16-block5",
             "The article's head on VGG16, then the whole block5 at a small rate",

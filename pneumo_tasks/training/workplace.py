@@ -16,9 +16,9 @@ from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.examples import Examples
 from pneumo_tasks.training.extractors import needed_extractors
 from pneumo_tasks.training.feature_source import FeatureSource
-from pneumo_tasks.training.frames import View, resolve_views
+from pneumo_tasks.training.frames import View
+from pneumo_tasks.training.framing import resolve_views
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
-from pneumo_tasks.training.heads import PROBABILITY
 from pneumo_tasks.training.network import Network, build_network
 from pneumo_tasks.training.precision import settled_precision
 from pneumo_tasks.training.recipes import Recipe, Stage, chosen_recipe
@@ -44,10 +44,14 @@ class Workplace:
     def examples(self, split: str, cuts: tuple[str, ...]) -> Examples:
         return self.source.examples(self.rows, split, cuts, self.class_weights)
 
+    def every_example(self, cuts: tuple[str, ...]) -> Examples:
+        """The films of both splits, with their drawn copies: what cross-fitting trains on."""
+        return self.source.examples(self.rows.assign(split="train"), "train", cuts, self.class_weights)
+
     def part(self, stage: Stage) -> Any:
         """The model that a stage trains, its layers frozen and thawed as the stage says."""
         self.network.train_only(stage.trainable)
-        return self.network.part(stage.cuts, PROBABILITY)
+        return self.network.part(stage.cuts, self.network.answer)
 
     def facts(self, stage: Stage) -> dict[str, Any]:
         """What the stage's history says besides its epochs."""

@@ -1,0 +1,245 @@
+"""Alignment: the affine map that lays a film's lungs over a template, in plain Keras ops.
+
+Maximises the enhanced correlation coefficient (Evangelidis & Psarakis 2008) by a fixed number of
+Gauss-Newton steps, each a 6 x 6 system. No linear-algebra op, no loop, no custom layer: the graph
+is saved in a `.keras` file that loads in safe mode, and exports to ONNX. The edge of the compared
+area is soft and no step ends early; with either, rounding errors grow into other maps.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumo_tasks.training.sampling import Sampler
+
+Matrix = NDArray[np.float32]
+
+SIDE = 224  # of the film that is aligned
+GRID = 56  # of the small film and the template, on which the map is sought
+STRIDE = 2  # every second template pixel of each row and column is compared
+ITERATIONS = 20
+# Layers of a saved graph, (N, 1): whether a film was aligned, and how alike it then is to the template.
+ACCEPTED, CORRELATION = "alignment_accepted", "alignment_correlation"
+BOX = (16, 208, 14, 182)  # left, right, top, bottom of the lungs' box in the template, of SIDE
+
+_BORDER = (6.5, 4.5)  # columns and rows at the film's edges that are not compared: markers, collimation
+_RAMP = 3.0  # width of that border's soft edge
+_SCALES, _SHIFT = (0.6, 1.5), 0.45  # what a plausible map does; the shift is a share of the film
+_LEAST_CORRELATION = 0.5
+_CENTRE = (GRID - 1) / 2
+_IDENTITY = np.array([[1, 0, 0, 0, 1, 0]], np.float32)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """``parameters`` (N, 6) map the template's coordinates, -1 to 1, to the film's.
+
+    ``accepted`` (N, 1) is 1, or 0 where no plausible map was found and the identity stands.
+    ``correlation`` (N, 1) is that of the template with the film under the map that was found.
+    """
+
+    parameters: Any
+    accepted: Any
+    correlation: Any
+
+
+def small(films: Any) -> Any:
+    """(N, SIDE, SIDE) to (N, GRID, GRID): area means, blurred."""
+    from keras import ops
+
+    smaller = (_blur(GRID, 1.2, 9) @ _area(GRID, SIDE)).astype(np.float32)
+    return ops.matmul(ops.matmul(smaller, films), smaller.T)
+
+
+def target_of(template: Matrix) -> Matrix:
+    """The template as ``align`` compares it, (1, P): blurred, standardised, every STRIDE-th pixel."""
+    blur = _blur(GRID, 1.1, 5)
+    soft = blur @ template.astype(np.float64) @ blur.T
+    soft = (soft - soft.mean()) / soft.std()
+    target: Matrix = soft[_kept()].reshape(1, -1).astype(np.float32)
+    return target
+
+
+def align(smalls: Any, target: Any, iterations: int = ITERATIONS) -> Alignment:
+    """Find the map from the template to each of ``smalls`` (N, GRID, GRID); ``target`` (1 or N, P)."""
+    from keras import ops
+
+    blur, slope = _blur(GRID, 1.1, 5), _slope(GRID)
+    soft = ops.matmul(ops.matmul(blur, smalls), blur.T)
+    flat = ops.reshape(soft, (-1, GRID * GRID))
+    flat = (flat - ops.mean(flat, 1, keepdims=True)) / (ops.std(flat, 1, keepdims=True) + 1e-3)
+    soft = ops.reshape(flat, (-1, GRID, GRID))
+    sampler = Sampler(ops.stack([soft, ops.matmul(soft, slope.T), ops.matmul(slope, soft)], -1))
+    places, products = (_once(array, flat) for array in _places())
+    target = _once(target, flat) if isinstance(target, np.ndarray) else target
+    parameters = ops.zeros_like(flat[:, :6]) + _IDENTITY
+    sound, correlation = ops.ones_like(flat[:, :1]), None
+    for _ in range(iterations):
+        parameters, sound, correlation = _step(sampler, places, products, target, parameters, sound)
+    return _accepted(parameters, sound, correlation)
+
+
+def warp(films: Any, parameters: Any, side: int) -> Any:
+    """The lungs' box of each aligned film (N, SIDE, SIDE) as (N, side, side), mirrored at its edges."""
+    from keras import ops
+
+    left, right, top, bottom = BOX
+    centres = (np.arange(side) + 0.5) * (SIDE / side) - 0.5
+    x, y = np.meshgrid(centres * ((right - left) / SIDE) + left, centres * ((bottom - top) / SIDE) + top)
+    scale = SIDE / GRID
+    grid = np.stack([x.ravel(), y.ravel(), np.ones(x.size)]) / [[scale], [scale], [1]]
+    normal = np.stack([(grid[0] - _CENTRE) / _CENTRE, (grid[1] - _CENTRE) / _CENTRE, grid[2]])
+    found = _pixels(ops.matmul(ops.reshape(parameters, (-1, 2, 3)), normal.astype(np.float32))) * scale
+    last = SIDE - 1.0
+    inside = ops.maximum(last - ops.abs(last - ops.abs(found)), 0.0)
+    return ops.reshape(Sampler(films).at(inside[:, 0], inside[:, 1]), (-1, side, side))
+
+
+def onto_template(smalls: Any, parameters: Any) -> Any:
+    """The small films (N, GRID, GRID) as they lie on the template, clamped at their edges."""
+    from keras import ops
+
+    axis = (np.arange(GRID) - _CENTRE) / _CENTRE
+    u, v = np.meshgrid(axis, axis)
+    grid = np.stack([u.ravel(), v.ravel(), np.ones(u.size)]).astype(np.float32)
+    found = _pixels(ops.matmul(ops.reshape(parameters, (-1, 2, 3)), grid))
+    inside = ops.clip(found, 0.0, GRID - 1.0)
+    return ops.reshape(Sampler(smalls).at(inside[:, 0], inside[:, 1]), (-1, GRID, GRID))
+
+
+def _step(
+    sampler: Sampler, places: Any, products: Any, target: Any, parameters: Any, sound: Any
+) -> tuple[Any, Any, Any]:
+    """One step: parameters, whether they still can be trusted, and the correlation before the step."""
+    from keras import ops
+
+    found = _pixels(ops.matmul(ops.reshape(parameters, (-1, 2, 3)), places))
+    x, y = found[:, 0], found[:, 1]
+    weight = _soft_edge(x, _BORDER[0]) * _soft_edge(y, _BORDER[1])
+    values = sampler.at(ops.clip(x, 0.0, GRID - 1.0), ops.clip(y, 0.0, GRID - 1.0))
+    count = ops.sum(weight, 1, keepdims=True) + 1.0
+    film = weight * _centred(values[..., 0], weight, count)
+    wanted = weight * _centred(target, weight, count)
+    across, down = values[..., 1] * weight, values[..., 2] * weight
+    pairs = [across * across, across * down, down * down]
+    pairs += [across * film, down * film, across * wanted, down * wanted]
+    sums = ops.reshape(ops.matmul(ops.stack(pairs, 1), products), (-1, 42))
+    hessian = ops.reshape(ops.take(sums, _HESSIAN, axis=1), (-1, 6, 6))
+    hessian = hessian * (1.0 + 1e-6 * np.eye(6, dtype=np.float32)) + 1e-3 * np.eye(6, dtype=np.float32)
+    sides = ops.reshape(ops.take(sums, _SIDES, axis=1), (-1, 6, 2))
+    solved = _solve(hessian, sides)
+    film_film, wanted_wanted, film_wanted = (
+        ops.sum(one * other, 1, keepdims=True)
+        for one, other in ((film, film), (wanted, wanted), (film, wanted))
+    )
+    projected = ops.sum(sides * solved[..., :1], 1)  # of the film and of the template
+    upper, lower = film_film - projected[:, :1], film_wanted - projected[:, 1:]
+    usable = ops.cast(lower > 1e-6 * count, "float32")
+    gain = upper / ops.maximum(lower, 1e-6 * count)
+    moved = parameters + gain * solved[..., 1] - solved[..., 0]
+    sound = sound * usable * ops.cast(ops.max(ops.abs(parameters), 1, keepdims=True) < 4.0, "float32")
+    correlation = film_wanted / ops.sqrt(ops.maximum(film_film * wanted_wanted, 1e-6))
+    return ops.where(sound > 0, moved, parameters), sound, correlation
+
+
+def _accepted(parameters: Any, sound: Any, correlation: Any) -> Alignment:
+    from keras import layers, ops
+
+    correlation = layers.Reshape((1,), name=CORRELATION, dtype="float32")(correlation)
+    a, b, c, d, e, f = (parameters[:, number : number + 1] for number in range(6))
+    scales = ops.concatenate([ops.sqrt(a * a + d * d), ops.sqrt(b * b + e * e)], 1)
+    shifts = ops.concatenate([1.0 + c - a - b, 1.0 + f - d - e], 1) * _CENTRE
+    plausible = ops.all(ops.logical_and(scales > _SCALES[0], scales < _SCALES[1]), 1, keepdims=True)
+    near = ops.all(ops.abs(shifts) < _SHIFT * GRID, 1, keepdims=True)
+    good = ops.cast(ops.logical_and(plausible, near), "float32") * sound
+    good = good * ops.cast(correlation >= _LEAST_CORRELATION, "float32")
+    good = layers.Reshape((1,), name=ACCEPTED, dtype="float32")(good)
+    identity = ops.zeros_like(parameters) + _IDENTITY
+    return Alignment(ops.where(good > 0, parameters, identity), good, correlation)
+
+
+def _centred(values: Any, weight: Any, count: Any) -> Any:
+    from keras import ops
+
+    return ops.subtract(values, ops.sum(weight * values, 1, keepdims=True) / count)
+
+
+def _soft_edge(place: Any, border: float) -> Any:
+    """1 inside, 0 in the border, a ramp between: continuous, so that nothing hangs on rounding."""
+    from keras import ops
+
+    inner = ops.minimum(place - border, (GRID - 1.0 - border) - place)
+    return ops.clip(inner / _RAMP + 0.5, 0.0, 1.0)
+
+
+def _solve(matrix: Any, sides: Any) -> Any:
+    """Gauss-Jordan, written out, for positive definite (N, 6, 6) and (N, 6, k)."""
+    from keras import ops
+
+    both = ops.concatenate([matrix, sides], -1)
+    for k in range(6):
+        unit = np.zeros((1, 6, 1), np.float32)
+        unit[0, k] = 1
+        pivot = both[:, k : k + 1, :]
+        pivot = pivot / pivot[:, :, k : k + 1]
+        both = both - (both[:, :, k : k + 1] - unit) * pivot
+    return both[:, :, 6:]
+
+
+def _once(array: Matrix, like: Any) -> Any:
+    """A constant as a tensor of the graph: the steps share it, and the saved file holds it once."""
+    from keras import ops
+
+    return ops.add(ops.mean(ops.zeros_like(like)), array)
+
+
+def _pixels(normalised: Any) -> Any:
+    return normalised * _CENTRE + _CENTRE
+
+
+def _places() -> tuple[Matrix, Matrix]:
+    """The compared template pixels (3, P) in coordinates of -1 to 1, and their products (P, 6)."""
+    axis = (np.arange(GRID) - _CENTRE) / _CENTRE
+    u, v = (grid[_kept()] for grid in np.meshgrid(axis, axis))
+    one = np.ones_like(u)
+    products = np.stack([u * u, u * v, u, v * v, v, one], 1)
+    return np.stack([u, v, one]).astype(np.float32), products.astype(np.float32)
+
+
+def _kept() -> NDArray[np.bool_]:
+    kept = np.zeros((GRID, GRID), bool)
+    kept[(STRIDE - 1) // 2 :: STRIDE, (STRIDE - 1) // 2 :: STRIDE] = True
+    return kept
+
+
+def _blur(size: int, sigma: float, taps: int) -> NDArray[np.float64]:
+    """A Gaussian as a matrix that multiplies from the left; the image is mirrored at its edges."""
+    offsets = np.arange(taps) - taps // 2
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    matrix = np.zeros((size, size))
+    for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
+        column = np.abs(np.arange(size) + offset)
+        column = (size - 1) - np.abs(size - 1 - column)
+        matrix[np.arange(size), column] += weight
+    return matrix.astype(np.float32)
+
+
+def _area(out: int, given: int) -> NDArray[np.float64]:
+    factor = given // out
+    return np.kron(np.eye(out), np.full((1, factor), 1 / factor))
+
+
+def _slope(size: int) -> Matrix:
+    """Central differences for coordinates of -1 to 1; 0 at the edges."""
+    matrix, half = np.zeros((size, size), np.float32), 0.5 * (size - 1) / 2
+    for row in range(1, size - 1):
+        matrix[row, row + 1], matrix[row, row - 1] = half, -half
+    return matrix
+
+
+# Where the entries of the system lie among the 7 x 6 sums of pairs times products.
+_THIRD = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+_HESSIAN = np.block([[_THIRD, _THIRD + 6], [_THIRD + 6, _THIRD + 12]]).astype(np.int32).ravel()
+_SIDES = np.array([20, 32, 22, 34, 23, 35, 26, 38, 28, 40, 29, 41], np.int32)

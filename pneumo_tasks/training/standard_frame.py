@@ -1,0 +1,41 @@
+"""The standard frame: the lungs at the same place and of the same size in every film.
+
+How a film is framed tells where it was taken, and where it was taken tells its label: in the public
+data set the affine parameters alone predict the label with AUC .88 on the training films, and with
+.62 on the test films. Part of the graph, so that whoever has the file cannot forget it.
+"""
+
+import dataclasses
+from typing import Any
+
+from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.training import alignment
+from pneumo_tasks.training.alignment import Matrix
+from pneumo_tasks.training.frames import SQUASH, View, squash
+from pneumo_tasks.training.template import find_template
+
+_VERSION = "ecc, soft edge, lungs' box, version 1"
+
+
+def standard_view(template: Matrix, iterations: int = alignment.ITERATIONS) -> View:
+    """The view whose pixels are the lungs' box of the aligned film."""
+    facts = {"version": _VERSION, "iterations": iterations, "template": sha256(template.tobytes())}
+
+    def build(image: Any, side: int) -> Any:
+        film = squash(image, alignment.SIDE)
+        found = alignment.align(alignment.small(film), alignment.target_of(template), iterations)
+        return alignment.warp(film, found.parameters, side)
+
+    return View("standard", sha256(canonical_json(facts)), build)
+
+
+def standard(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[View, ...]:
+    """The aligned view alone."""
+    return (standard_view(find_template(settings, store, snapshot_id)),)
+
+
+def both(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[View, ...]:
+    """The aligned view, and the whole film for what the alignment cuts off or gets wrong."""
+    (aligned,) = standard(settings, store, snapshot_id)
+    return (dataclasses.replace(aligned, varied=False), SQUASH)
