@@ -16,16 +16,20 @@ def predict(
     model: Annotated[str | None, typer.Option(help="A version; without it the champion.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the probability of pneumonia for each image. Not for diagnosis."""
+    """Print the probability of pneumonia for each image. Not for diagnosis.
+
+    ``aligned`` is False where the model could not bring the film to its standard frame and judged it as
+    it is; ``likeness`` is the correlation with the template. Both are empty for models without a frame.
+    """
     from pneumo_tasks.imaging import Limits, decode_grey
     from pneumo_tasks.promotion.registry import download_model
-    from pneumo_tasks.training.artefact import load_artefact, score_images
+    from pneumo_tasks.training.artefact import ask, load_artefact
 
     settings, store = open_bucket()
     images = [decode_grey(file.read_bytes(), Limits.of(settings)) for file in files]
     with tempfile.TemporaryDirectory() as folder:
         found = download_model(settings, store, Path(folder) / "model.keras", model)
-        scores = score_images(load_artefact(Path(folder) / "model.keras"), images)
+        answers = ask(load_artefact(Path(folder) / "model.keras"), images)
     version = found.manifest
     rows = [
         {
@@ -35,10 +39,13 @@ def predict(
             "threshold": version.threshold,
             "version": version.version,
             "signature": found.signature,
+            "aligned": None if answers.aligned is None else bool(answers.aligned[number]),
+            "likeness": None if answers.likeness is None else round(float(answers.likeness[number]), 4),
         }
-        for file, score in zip(files, scores, strict=True)
+        for number, (file, score) in enumerate(zip(files, answers.probability, strict=True))
     ]
     if as_json:
         print_json(rows)
     else:
-        print_table(["file", "probability", "label", "threshold", "version", "signature"], rows)
+        columns = ["file", "probability", "label", "threshold", "aligned", "likeness"]
+        print_table([*columns, "version", "signature"], rows)

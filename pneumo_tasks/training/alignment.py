@@ -62,8 +62,11 @@ def target_of(template: Matrix) -> Matrix:
     return target
 
 
-def align(smalls: Any, target: Any, iterations: int = ITERATIONS) -> Alignment:
-    """Find the map from the template to each of ``smalls`` (N, GRID, GRID); ``target`` (1 or N, P)."""
+def align(smalls: Any, target: Any, iterations: int = ITERATIONS, suffix: str = "") -> Alignment:
+    """Find the map from the template to each of ``smalls`` (N, GRID, GRID); ``target`` (1 or N, P).
+
+    ``suffix`` ends the names of the layers where a graph aligns more than once.
+    """
     from keras import ops
 
     blur, slope = _blur(GRID, 1.1, 5), _slope(GRID)
@@ -78,14 +81,14 @@ def align(smalls: Any, target: Any, iterations: int = ITERATIONS) -> Alignment:
     sound, correlation = ops.ones_like(flat[:, :1]), None
     for _ in range(iterations):
         parameters, sound, correlation = _step(sampler, places, products, target, parameters, sound)
-    return _accepted(parameters, sound, correlation)
+    return _accepted(parameters, sound, correlation, suffix)
 
 
-def warp(films: Any, parameters: Any, side: int) -> Any:
-    """The lungs' box of each aligned film (N, SIDE, SIDE) as (N, side, side), mirrored at its edges."""
+def warp(films: Any, parameters: Any, side: int, box: tuple[int, int, int, int] = BOX) -> Any:
+    """The box of each aligned film (N, SIDE, SIDE) as (N, side, side), mirrored at the film's edges."""
     from keras import ops
 
-    left, right, top, bottom = BOX
+    left, right, top, bottom = box
     centres = (np.arange(side) + 0.5) * (SIDE / side) - 0.5
     x, y = np.meshgrid(centres * ((right - left) / SIDE) + left, centres * ((bottom - top) / SIDE) + top)
     scale = SIDE / GRID
@@ -144,10 +147,10 @@ def _step(
     return ops.where(sound > 0, moved, parameters), sound, correlation
 
 
-def _accepted(parameters: Any, sound: Any, correlation: Any) -> Alignment:
+def _accepted(parameters: Any, sound: Any, correlation: Any, suffix: str) -> Alignment:
     from keras import layers, ops
 
-    correlation = layers.Reshape((1,), name=CORRELATION, dtype="float32")(correlation)
+    correlation = layers.Reshape((1,), name=CORRELATION + suffix, dtype="float32")(correlation)
     a, b, c, d, e, f = (parameters[:, number : number + 1] for number in range(6))
     scales = ops.concatenate([ops.sqrt(a * a + d * d), ops.sqrt(b * b + e * e)], 1)
     shifts = ops.concatenate([1.0 + c - a - b, 1.0 + f - d - e], 1) * _CENTRE
@@ -155,7 +158,7 @@ def _accepted(parameters: Any, sound: Any, correlation: Any) -> Alignment:
     near = ops.all(ops.abs(shifts) < _SHIFT * GRID, 1, keepdims=True)
     good = ops.cast(ops.logical_and(plausible, near), "float32") * sound
     good = good * ops.cast(correlation >= _LEAST_CORRELATION, "float32")
-    good = layers.Reshape((1,), name=ACCEPTED, dtype="float32")(good)
+    good = layers.Reshape((1,), name=ACCEPTED + suffix, dtype="float32")(good)
     identity = ops.zeros_like(parameters) + _IDENTITY
     return Alignment(ops.where(good > 0, parameters, identity), good, correlation)
 

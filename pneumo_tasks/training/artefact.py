@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import CorruptArtefact
+from pneumo_tasks.training.alignment import ACCEPTED, CORRELATION
 
 BATCH = 32
 _SAVED_AT = "2000-01-01@00:00:00"
@@ -59,6 +61,40 @@ def score_images(model: Any, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.
     """The probability of PNEUMONIA of each image, uint8 (H, W) of any size, in the order given."""
     scores = [run_on_images(model, chunk) for chunk in chunks(images)]
     return np.concatenate(scores).reshape(-1).astype(np.float32) if scores else np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says about films (N): ``aligned`` where it brought a film to its standard frame, and
+    ``likeness``, the correlation with its template then; both None for a model without such a frame.
+    """
+
+    probability: NDArray[np.float32]
+    aligned: NDArray[np.bool_] | None = None
+    likeness: NDArray[np.float32] | None = None
+
+
+def ask(model: Any, images: Iterable[NDArray[np.uint8]]) -> Answers:
+    """The probability of each image, and how its framing went, in one pass and in the order given."""
+    told = _with_alignment(model)
+    if told is None:
+        return Answers(score_images(model, images))
+    found = [by_size(told.predict_on_batch, chunk) for chunk in chunks(images)]
+    if not found:
+        return Answers(np.zeros(0, np.float32), np.zeros(0, bool), np.zeros(0, np.float32))
+    probability, aligned, likeness = np.concatenate(found).T
+    return Answers(probability, aligned > 0, likeness)
+
+
+def _with_alignment(model: Any) -> Any:
+    """The model with its answer and the alignment's two in one row; None where it has no such layers."""
+    import keras
+
+    names = {layer.name for layer in model.layers}
+    if not {ACCEPTED, CORRELATION} <= names:
+        return None
+    told = [model.get_layer(name).output for name in (ACCEPTED, CORRELATION)]
+    return keras.Model(model.inputs[0], keras.ops.concatenate([model.outputs[0], *told], axis=1))
 
 
 def chunks(images: Iterable[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:

@@ -81,8 +81,8 @@ def build_network(
     channels = _channels(taps[FRAME], recipe)
     build = {"vgg16": keras.applications.VGG16, "inceptionv3": keras.applications.InceptionV3}
     with _dtype_policy(precision):
-        backbone = build[recipe.backbone](weights=None, include_top=False, input_tensor=channels)
-    taps |= {layer.name: layer.output for layer in backbone.layers if layer.name not in taps}
+        backbone = build[recipe.backbone](weights=None, include_top=False, input_shape=channels.shape[1:])
+    taps |= _applied(backbone, channels)
     if recipe.backbone == "vgg16":
         taps |= _pools(taps)
     taps |= HEADS[recipe.head_kind](taps, recipe.backbone, seed, len(views))
@@ -120,6 +120,20 @@ def _channels(frame: Any, recipe: Recipe) -> Any:
     scale, offset = _CHANNELS[recipe.backbone]
     channels = layers.Concatenate(name="channels", dtype="float32")([frame, frame, frame])
     return layers.Rescaling(scale, offset, name="preprocess", dtype="float32")(channels)
+
+
+def _applied(backbone: Any, channels: Any) -> dict[str, Any]:
+    """The outputs of the backbone's layers for ``channels``, by their names.
+
+    Not by ``input_tensor=``: Keras then looks for the graph's inputs along every path there is, and
+    through an alignment there are more than it will ever have walked.
+    """
+    values, outputs = {id(backbone.input): channels}, {}
+    for layer in backbone.layers[1:]:
+        several, before = isinstance(layer.input, list), layer.output
+        given = [values[id(tensor)] for tensor in (layer.input if several else [layer.input])]
+        values[id(before)] = outputs[layer.name] = layer(given if several else given[0])
+    return outputs
 
 
 def _pools(taps: dict[str, Any]) -> dict[str, Any]:

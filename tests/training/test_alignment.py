@@ -6,9 +6,10 @@ from PIL import Image
 
 from pneumo_tasks.training.alignment import ACCEPTED, CORRELATION, GRID
 from pneumo_tasks.training.frames import squash
+from pneumo_tasks.training.reframing import reframed
 from pneumo_tasks.training.standard_frame import standard_view
 from pneumo_tasks.training.template import fit_template
-from tests.training.aligned import chests, reframed
+from tests.training.aligned import chests
 
 SIDE = 96
 
