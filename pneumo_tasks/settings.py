@@ -137,6 +137,12 @@ class Settings(BaseSettings):
     max_drift_psi: float = Field(0.25, ge=0.0, description="Population stability per label; a warning")
     max_drift_ks: Share = Field(0.3, description="Kolmogorov-Smirnov per label; a warning")
     max_drift_auc: Share = Field(0.8, description="Adversarial validation per label; a warning")
+    max_shortcut_auc: Share = Field(
+        0.65, description="Label of training films told by their geometry alone; a warning"
+    )
+    max_unaligned: Share = Field(
+        0.25, description="Share of films not brought to the standard frame; a warning"
+    )
     stale_hours: float = Field(24.0, gt=0.0, description="An unfinished upload older than this is stale")
     data_docs: bool = Field(False, description="Also render GX Data Docs, which load assets from the web")
 

@@ -16,6 +16,7 @@ from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial, compare
 from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evaluation, PredictiveValues
 from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
+from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.intervals import intervals
 from pneumo_tasks.evaluation.looks import count_looks, record_look
 from pneumo_tasks.evaluation.metrics import (
@@ -102,7 +103,7 @@ def evaluate_candidate(
         serving=serving,
         occlusion=occlusion,
         independence=summary.checks,
-        shift=_shift(store, summary),
+        shift=_shift(settings, store, summary, rows),
         looks=count_looks(store, summary.test_set_id),
         resamples=settings.resamples,
         seed=settings.seed,
@@ -198,9 +199,14 @@ def _serving(stored: StoredModel, rows: pd.DataFrame, probability: Scores, test_
     return found
 
 
-def _shift(store: ObjectStore, summary: SnapshotSummary) -> list[ShiftFact]:
+def _shift(
+    settings: Settings, store: ObjectStore, summary: SnapshotSummary, rows: pd.DataFrame
+) -> list[ShiftFact]:
     batches = [str(batch["batch_id"]) for batch in summary.batches]
-    return list(batch_drift(accepted_verdicts(store), batches))
+    return [
+        *batch_drift(accepted_verdicts(store), batches),
+        *measure_frame_shift(settings, store, summary.snapshot_id, rows),
+    ]
 
 
 def _occlusion(stored: StoredModel, rows: pd.DataFrame, probability: Scores) -> Occlusion:

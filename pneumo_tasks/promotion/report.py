@@ -153,7 +153,7 @@ def _training(store: ObjectStore, run_id: str) -> list[dict[str, Any]]:
             history = store.read_json(layout.run(run_id, f"{name}/history.json"))
         except ObjectMissing:
             continue
-        if history["epochs"]:
+        if history["epochs"] or "cross_fitting" in history:
             stages.append({"title": title, **history})
     return stages
 
@@ -200,6 +200,7 @@ def _figures(report: dict[str, Any]) -> dict[str, Markup]:
             drawn["calibration"] = figures.calibration_figure(
                 evaluation["calibration"]["bins"], evaluation["calibration"]["error"]
             )
-    if report["training"]:
-        drawn["training"] = figures.training_figure([(s["title"], s["epochs"]) for s in report["training"]])
+    curves_of = [(stage["title"], stage["epochs"]) for stage in report["training"] if stage["epochs"]]
+    if curves_of:
+        drawn["training"] = figures.training_figure(curves_of)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704

@@ -9,25 +9,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from pneumo_tasks import journal, layout
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts, version_of, weights_digest
-from pneumo_tasks.training.cross_fitted_head import read_out_of_fold
+from pneumo_tasks.training.cross_fitted_head import load_held_out, read_out_of_fold
 from pneumo_tasks.training.examples import score
 from pneumo_tasks.training.fitting import Fit, Training, fit
 from pneumo_tasks.training.head import load_head
 from pneumo_tasks.training.network import Network, build_network
 from pneumo_tasks.training.onnx_export import export_onnx
 from pneumo_tasks.training.parity import check_parity, sample_films
+from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.stage_choice import choose_stage, mean_of, score_reframed
 from pneumo_tasks.training.workplace import Workplace, prepare
 
 log = logging.getLogger(__name__)
-
-_CLIP = 1e-7
 
 
 def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
@@ -45,8 +44,10 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
     with tempfile.TemporaryDirectory(prefix="pneumo-") as folder:
         path = Path(folder) / "candidate.keras"
         exported = _export(place, path)
-        probabilities, difference = check_parity(place, path, _cached_scores(place, exported))
-        _write_scores(place, probabilities)
+        probabilities, difference = check_parity(
+            place, path, _scores_of_films(place, exported, place.recipe.stages[-1])
+        )
+        _write_scores(place, probabilities, facts)
         digest = store.upload(layout.run(run_id, "candidate.keras"), path)
         onnx = _export_onnx(place, path)
     candidate = Candidate(
@@ -93,9 +94,38 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
 
 
 def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
+    """Train the second stage; the network then holds what is exported."""
     stage = place.recipe.fine_tuning
     if stage is None:
         return Fit([], 0), {}
+    if place.recipe.cross_fitted:
+        return _fine_tune_or_not(place, stage)
+    return _trained(place, stage), place.facts(stage)
+
+
+def _fine_tune_or_not(place: Workplace, stage: Stage) -> tuple[Fit, dict[str, Any]]:
+    """Fine-tune from the head that validation was held out of; keep it only where it is better."""
+    mean = place.network.whole.get_weights()
+    load_held_out(place)
+    before = score_reframed(place)
+    result = _trained(place, stage)
+    facts = place.facts(stage)
+    validation = place.rows.loc[place.rows["split"] == "validation", "sha256"]
+    held_out = read_out_of_fold(place.store, place.run_id).set_index("sha256")["probability"]
+    choice = choose_stage(
+        place,
+        held_out.loc[validation].to_numpy(np.float64),
+        _scores_of_films(place, place.network, stage).astype(np.float64),
+        before,
+        score_reframed(place),
+    )
+    log.info("stages: %s", choice)
+    if choice.exported == "head":
+        place.network.whole.set_weights(mean)
+    return result, facts | {"choice": choice.model_dump(mode="json")}
+
+
+def _trained(place: Workplace, stage: Stage) -> Fit:
     train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
     with place.hardware.scope():
         model = place.part(stage)
@@ -103,18 +133,15 @@ def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
         training = Training(
             "fine_tune", model, stage, train, validation, place.settings.seed, place.store, place.run_id
         )
-        result = fit(training)
-    return result, place.facts(stage)
+        return fit(training)
 
 
-def _cached_scores(place: Workplace, exported: Network) -> NDArray[np.float32]:
-    """What the exported graph's own trained part says about the cached features, in float32."""
-    stage = place.recipe.stages[-1]
-    examples = place.examples("validation", stage.cuts)
-    views = score(exported.part(stage.cuts, exported.answer), examples).reshape(len(place.views), -1)
-    clipped = np.clip(views.astype(np.float64), _CLIP, 1 - _CLIP)
-    answer: NDArray[np.float32] = expit(logit(clipped).mean(0)).astype(np.float32)
-    return answer
+def _scores_of_films(place: Workplace, network: Network, stage: Stage) -> NDArray[np.float32]:
+    """What the network's own trained part says about the cached features of the validation films."""
+    views = score(network.part(stage.cuts, network.answer), place.examples("validation", stage.cuts))
+    if len(place.views) == 1:
+        return views
+    return mean_of(*views.reshape(len(place.views), -1)).astype(np.float32)
 
 
 def _export(place: Workplace, path: Path) -> Network:
@@ -136,9 +163,10 @@ def _export_onnx(place: Workplace, path: Path) -> OnnxFacts | None:
     return OnnxFacts(sha256=digest, bytes=onnx.stat().st_size, parity=difference)
 
 
-def _write_scores(place: Workplace, probabilities: NDArray[np.float32]) -> None:
+def _write_scores(place: Workplace, probabilities: NDArray[np.float32], facts: dict[str, Any]) -> None:
     """The scores that threshold and calibration are chosen on: none is of a film that was trained on."""
-    if place.recipe.cross_fitted:
+    exported = facts.get("choice", {}).get("exported", "head")
+    if place.recipe.cross_fitted and exported == "head":
         table = read_out_of_fold(place.store, place.run_id)
     else:
         rows = place.rows.loc[place.rows["split"] == "validation", ["sha256", "patient", "label", "fold"]]

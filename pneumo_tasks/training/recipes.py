@@ -80,7 +80,7 @@ class Recipe:
 
 # One pass yields these at no extra cost, so that the next recipe finds them.
 FREE_CUTS: dict[BackboneName, tuple[str, ...]] = {
-    "vgg16": ("block4_pool", "block5_pool", "pooled"),
+    "vgg16": ("block4_pool", "block5_pool", "block3_gap", "pooled"),
     "inceptionv3": ("mixed10",),
 }
 
@@ -103,6 +103,16 @@ RECIPES: dict[str, Recipe] = {
             head_kind="linear",
             augmentation="crops",
             variants=1,
+        ),
+        Recipe(
+            "vgg16-standard-frame-block5",
+            "The former, then block5 at a small rate; the better of the two is exported",
+            "vgg16",
+            150,
+            _CROSS_FITTED,
+            Stage(("block3_gap", "block4_pool"), epochs=2, rate=1e-5, trainable=("block5_",), decay="cosine"),
+            frame="both",
+            head_kind="linear",
         ),
         Recipe(
             "vgg16-block5",

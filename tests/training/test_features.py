@@ -31,7 +31,7 @@ def test_a_shard_is_computed_once_and_a_damaged_one_again(small: Settings, store
     rows = write_snapshot(store, images=12)
     first = extract_features(small, store, SNAPSHOT, "shard0")
     assert (first["images"], first["computed"]) == (6, 6)
-    assert set(first["cuts"]) == {"block4_pool", "block5_pool", "pooled"}
+    assert set(first["cuts"]) == {"block4_pool", "block5_pool", "block3_gap", "pooled"}
 
     shard = _open(small, store, "block4_pool")
     images = list(rows[rows["shard"] == "shard0"]["sha256"])

@@ -1,0 +1,136 @@
+"""Frame shift: shortcuts and shifted films of a snapshot, as received and in the standard frame.
+
+Validation films come from the same hands as the training films, so no validation figure can warn
+of a shortcut that the next hospital does not offer. These figures can: they never ask the model.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pneumo_tasks import layout
+from pneumo_tasks.dataset.snapshots import training_rows
+from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.evaluation.scoring import read_images
+from pneumo_tasks.evaluation.shift import ShiftFact
+from pneumo_tasks.evaluation.shortcuts import Framed, FrameGauge, file_facts, shortcut_auc
+from pneumo_tasks.intake.adversarial import adversarial_auc, standardised
+from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.training.template import read_template
+
+log = logging.getLogger(__name__)
+
+FILMS = 500  # of each label and split, at most
+_FEWEST = 20  # of a label and split; with fewer, nothing is said
+FRAMES = ("as received", "in the standard frame")
+
+
+def measure_frame_shift(
+    settings: Settings, store: ObjectStore, snapshot_id: str, test: pd.DataFrame
+) -> list[ShiftFact]:
+    """What the geometry of the films gives away, before and after; nothing where no template was fitted.
+
+    Kept with the snapshot: the films decide it, whatever recipe is judged. ``test`` are its test rows.
+    """
+    try:
+        template = read_template(store)
+    except ObjectMissing:
+        return []
+    films = _sampled(pd.concat([training_rows(store, snapshot_id), test], ignore_index=True))
+    limits = [settings.max_shortcut_auc, settings.max_drift_auc, settings.max_unaligned]
+    digest = sha256(canonical_json([sha256(template.tobytes()), sha256(test.to_csv().encode()), limits]))
+    key = layout.dataset(snapshot_id, f"frame-shift-{digest[:16]}.json")
+    try:
+        return [ShiftFact.model_validate(fact) for fact in store.read_json(key)]
+    except ObjectMissing:
+        pass
+    framed = FrameGauge(template).measure(read_images(store, films))
+    facts = [
+        *_alignment(settings, films, framed[0]),
+        *_shortcuts(settings, films, framed),
+        *_domains(settings, films, framed),
+    ]
+    store.put_json(key, [fact.model_dump(mode="json") for fact in facts])
+    for fact in facts:
+        if fact.verdict == "warning":
+            log.warning("%s: %s %s (%s)", fact.subject, fact.name, fact.found, fact.limit)
+    return facts
+
+
+def _sampled(films: pd.DataFrame) -> pd.DataFrame:
+    ordered = films.sort_values("sha256")
+    return ordered.groupby(["split", "label"], group_keys=False).head(FILMS).reset_index(drop=True)
+
+
+def _alignment(settings: Settings, films: pd.DataFrame, received: Framed) -> Iterator[ShiftFact]:
+    """How many films could not be brought to the standard frame, and are judged as they are."""
+    indices: dict[Any, Any] = films.groupby(["split", "label"]).indices
+    for (split, label), places in indices.items():
+        failed = int((~received.aligned[places]).sum())
+        yield _fact(
+            f"{split} films, {label}",
+            "not brought to the standard frame",
+            failed / len(places),
+            settings.max_unaligned,
+            f"{failed} of {len(places)} ({100 * failed / len(places):.1f} %)",
+        )
+
+
+def _shortcuts(settings: Settings, films: pd.DataFrame, framed: tuple[Framed, Framed]) -> Iterator[ShiftFact]:
+    """How well the label of training films is predicted from what has nothing to do with it."""
+    known = (films["split"] != "test").to_numpy(bool)
+    ill, patients = (films["label"] == LABELS[1]).to_numpy(bool)[known], films["patient"][known]
+    for frame, seen in zip(FRAMES, framed, strict=True):
+        auc = shortcut_auc(seen.geometry[known], ill, patients)
+        yield _fact("training films", f"label from geometry alone, {frame}", auc, settings.max_shortcut_auc)
+        auc = shortcut_auc(seen.exposure[known], ill, patients)
+        yield _fact("training films", f"label from exposure alone, {frame}", auc)
+    auc = shortcut_auc(file_facts(films[known]), ill, patients)
+    yield _fact("training films", "label from the files' sizes alone, as received", auc)
+
+
+def _domains(settings: Settings, films: pd.DataFrame, framed: tuple[Framed, Framed]) -> Iterator[ShiftFact]:
+    """How well two groups of films of one label are told apart; .5 where they are alike."""
+    for frame, seen in zip(FRAMES, framed, strict=True):
+        pixels = standardised([thumbnail.tobytes() for thumbnail in seen.thumbnail])
+        for label in LABELS:
+            groups = _groups(films, label)
+            for (one, these), (other, those) in itertools.combinations(groups.items(), 2):
+                both = [films["patient"].to_numpy(str)[places] for places in (these, those)]
+                if min(len(np.unique(names)) for names in both) < _FEWEST:
+                    continue
+                auc = adversarial_auc(pixels[these], pixels[those], list(both[0]), list(both[1]))
+                yield _fact(f"{one} against {other}, {label}", f"adversarial AUC, {frame}", auc,
+                            settings.max_drift_auc)  # fmt: skip
+
+
+def _groups(films: pd.DataFrame, label: str) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.intp]]"]:
+    """The films of a label by split; and those of the newest training batch, where there are several."""
+    mine = (films["label"] == label).to_numpy(bool)
+    groups = {
+        split: np.flatnonzero(mine & (films["split"] == split).to_numpy(bool))
+        for split in ("train", "validation", "test")
+    }
+    known = films[films["split"] != "test"]
+    newest = known.sort_values("created_at")["batch_id"].iloc[-1]
+    if known["batch_id"].nunique() > 1:
+        here = mine & (films["batch_id"] == newest).to_numpy(bool) & (films["split"] != "test").to_numpy(bool)
+        groups = {name: np.setdiff1d(places, np.flatnonzero(here)) for name, places in groups.items()}
+        groups[f"newest batch {newest}"] = np.flatnonzero(here)
+    return groups
+
+
+def _fact(subject: str, name: str, value: float, limit: float | None = None, found: str = "") -> ShiftFact:
+    passes = limit is None or value <= limit
+    return ShiftFact(
+        subject=subject,
+        name=name,
+        found=found or f"{value:.3f}",
+        limit="" if limit is None else f"at most {limit:g}",
+        verdict="pass" if passes else "warning",
+    )

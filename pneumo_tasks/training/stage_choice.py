@@ -1,0 +1,91 @@
+"""The choice between two stages: does fine-tuning better what the cross-fitted head says?
+
+Asked on the validation patients, of the head that never saw them, before and after fine-tuning: as
+the films are, and reframed. The second is what validation alone is blind to: fine-tuning that has
+learned the framing gains on films that are framed alike, and loses on the others.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.special import expit, logit
+from sklearn.metrics import roc_auc_score
+
+from pneumo_tasks.settings import LABELS
+from pneumo_tasks.training.artefact import score_images
+from pneumo_tasks.training.films import read_films
+from pneumo_tasks.training.reframing import REFRAMINGS
+from pneumo_tasks.training.workplace import Workplace
+
+FILMS_A_CLASS = 100
+ASKED = ("stretched by 25 %", "compressed by 20 %")
+
+Scores = NDArray[np.float64]
+
+
+class Judged(BaseModel):
+    """AUC on validation films: as they are, and reframed in the ways of ASKED."""
+
+    model_config = ConfigDict(frozen=True)
+
+    validation: float
+    reframed: float
+
+
+class StageChoice(BaseModel):
+    """What was compared and which was exported; ``mean`` averages both stages' logits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    head: Judged
+    fine_tuned: Judged
+    mean: Judged
+    films: int
+    reframed_films: int
+    exported: Literal["head", "fine_tuned"]
+    rule: str = "fine-tuning has to be better on reframed films, and no worse on films as they are"
+
+
+def choose_stage(place: Workplace, head: Scores, tuned: Scores, before: Scores, after: Scores) -> StageChoice:
+    """``head`` and ``tuned`` score every validation film, ``before`` and ``after`` the reframed sample."""
+    rows = place.rows[place.rows["split"] == "validation"]
+    ill = (rows["label"] == LABELS[1]).to_numpy(bool)
+    sample_ill = np.tile((_sample(place)["label"] == LABELS[1]).to_numpy(bool), len(ASKED))
+
+    def judged(whole: Scores, reframed: Scores) -> Judged:
+        return Judged(
+            validation=float(roc_auc_score(ill, whole)), reframed=float(roc_auc_score(sample_ill, reframed))
+        )
+
+    first, second = judged(head, before), judged(tuned, after)
+    better = second.reframed > first.reframed and second.validation >= first.validation
+    return StageChoice(
+        head=first,
+        fine_tuned=second,
+        mean=judged(mean_of(head, tuned), mean_of(before, after)),
+        films=len(rows),
+        reframed_films=len(sample_ill),
+        exported="fine_tuned" if better else "head",
+    )
+
+
+def score_reframed(place: Workplace) -> Scores:
+    """What the network, as it is now, says of the reframed sample: one kind of reframing after another."""
+    films = [film for batch in read_films(place.settings, place.store, _sample(place), 64) for film in batch]
+    model: Any = place.network.whole
+    parts = [score_images(model, (REFRAMINGS[name](film) for film in films)) for name in ASKED]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def mean_of(*probabilities: NDArray[Any]) -> Scores:
+    """The probability of the mean logit."""
+    clipped = np.clip(np.stack(probabilities).astype(np.float64), 1e-7, 1 - 1e-7)
+    answer: Scores = expit(logit(clipped).mean(0))
+    return answer
+
+
+def _sample(place: Workplace) -> Any:
+    rows = place.rows[place.rows["split"] == "validation"].sort_values("sha256")
+    return rows.groupby("label", group_keys=False).head(FILMS_A_CLASS)
