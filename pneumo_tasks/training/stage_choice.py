@@ -51,8 +51,7 @@ class StageChoice(BaseModel):
 def choose_stage(place: Workplace, head: Scores, tuned: Scores, before: Scores, after: Scores) -> StageChoice:
     """``head`` and ``tuned`` score every validation film, ``before`` and ``after`` the reframed sample."""
     rows = place.rows[place.rows["split"] == "validation"]
-    ill = (rows["label"] == LABELS[1]).to_numpy(bool)
-    sample_ill = np.tile((_sample(place)["label"] == LABELS[1]).to_numpy(bool), len(ASKED))
+    ill, sample_ill = (rows["label"] == LABELS[1]).to_numpy(bool), _reframed_labels(place)
 
     def judged(whole: Scores, reframed: Scores) -> Judged:
         return Judged(
@@ -79,11 +78,20 @@ def score_reframed(place: Workplace) -> Scores:
     return np.concatenate(parts).astype(np.float64)
 
 
+def score_reframed_auc(place: Workplace) -> float:
+    """The AUC of the network, as it is now, on the reframed sample."""
+    return float(roc_auc_score(_reframed_labels(place), score_reframed(place)))
+
+
 def mean_of(*probabilities: NDArray[Any]) -> Scores:
     """The probability of the mean logit."""
     clipped = np.clip(np.stack(probabilities).astype(np.float64), 1e-7, 1 - 1e-7)
     answer: Scores = expit(logit(clipped).mean(0))
     return answer
+
+
+def _reframed_labels(place: Workplace) -> NDArray[np.bool_]:
+    return np.tile((_sample(place)["label"] == LABELS[1]).to_numpy(bool), len(ASKED))
 
 
 def _sample(place: Workplace) -> Any:
