@@ -24,7 +24,7 @@ from pneumo_tasks.training.workplace import Workplace, prepare
 def train_dishonestly(
     settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str
 ) -> dict[str, Any]:
-    """Train the settings' recipe on all training films, look at the test set after every epoch, keep the best.
+    """Train the settings' recipe on all training films, look at the test set after each epoch, keep the best.
 
     Counts as one look, of a model that nobody may promote; ``looks`` says how many it really were.
     """

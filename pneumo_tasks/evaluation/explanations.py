@@ -4,6 +4,7 @@ import base64
 import io
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.imaging import Grey
+from pneumo_tasks.training.recipes import FRAME
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ _SIDE = 168
 
 
 class Explanation(BaseModel):
-    """A film as a small JPEG, base64; ``heat`` is the same film under its Grad-CAM, where there is one."""
+    """A film as a small JPEG, base64; ``heat`` is what the model saw of it under its Grad-CAM."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,17 +40,32 @@ def worst_misses(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([missed, alarms])
 
 
+@dataclass(frozen=True)
+class Heat:
+    """Where a score would change most: ``maps`` (V, h, w) of 0..1, one for each view of the film.
+
+    ``seen`` (V, side, side) is what the network saw, for a map lies on that and not on the film.
+    """
+
+    maps: NDArray[np.float32]
+    seen: NDArray[np.uint8]
+
+
 def explain(model: Any, films: Sequence[tuple[str, Grey]]) -> list[Explanation]:
-    """A picture of every film, and of its Grad-CAM where the model has a convolution to ask."""
+    """A picture of every film, and of the Grad-CAM of its first view where the model has a convolution."""
     heats = grad_cam(model, [film for _, film in films])
     return [
-        Explanation(sha256=digest, film=_jpeg(film), heat=None if heat is None else _jpeg(film, heat))
+        Explanation(
+            sha256=digest,
+            film=_jpeg(film),
+            heat=None if heat is None else _jpeg(heat.seen[0], heat.maps[0]),
+        )
         for (digest, film), heat in zip(films, heats, strict=True)
     ]
 
 
-def grad_cam(model: Any, films: Sequence[Grey]) -> list[NDArray[np.float32] | None]:
-    """Grad-CAM (Selvaraju et al. 2017) for pneumonia at the last convolution: maps of 0..1 or None.
+def grad_cam(model: Any, films: Sequence[Grey]) -> list[Heat | None]:
+    """Grad-CAM (Selvaraju et al. 2017) for pneumonia at the last convolution.
 
     A map says where the score would change most, not what is ill. None where the model has no
     convolution or nothing speaks for pneumonia.
@@ -60,11 +77,13 @@ def grad_cam(model: Any, films: Sequence[Grey]) -> list[NDArray[np.float32] | No
     if layer is None:
         return [None] * len(films)
     model.trainable = True  # or the tape would not record what frozen layers do
-    probe = keras.Model(model.inputs[0], [layer.output, model.output])
-    heats: list[NDArray[np.float32] | None] = []
+    frame = next((part.output for part in model.layers if part.name == FRAME), None)
+    given = [layer.output, model.output, model.inputs[0] if frame is None else frame]
+    probe = keras.Model(model.inputs[0], given)
+    heats: list[Heat | None] = []
     for film in films:
         with tf.GradientTape() as tape:
-            maps, probability = probe(film[None, ..., None], training=False)
+            maps, probability, seen = probe(film[None, ..., None], training=False)
             certain = tf.clip_by_value(probability, 1e-6, 1 - 1e-6)
             score = tf.math.log(certain) - tf.math.log1p(-certain)
         slope = tape.gradient(score, maps)
@@ -72,8 +91,9 @@ def grad_cam(model: Any, films: Sequence[Grey]) -> list[NDArray[np.float32] | No
             heats.append(None)
             continue
         weights = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
-        heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))[0].numpy()
-        heats.append((heat / heat.max()).astype(np.float32) if heat.max() > 0 else None)
+        heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()
+        shown = np.rint(np.clip(np.asarray(seen)[..., 0], 0, 255)).astype(np.uint8)
+        heats.append(Heat((heat / heat.max()).astype(np.float32), shown) if heat.max() > 0 else None)
     return heats
 
 

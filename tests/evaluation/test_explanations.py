@@ -20,7 +20,7 @@ def test_the_map_is_hot_where_the_score_would_change() -> None:
     shown[40:60, 8:20] = 255
     heat = grad_cam(model, [shown])[0]
     assert heat is not None
-    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    row, column = np.unravel_index(heat.maps[0].argmax(), heat.maps[0].shape)
     assert 10 <= row <= 14
     assert 2 <= column <= 4
     picture = explain(model, [("a", np.tile(shown, (20, 10)))])[0]

@@ -46,6 +46,28 @@ def test_a_refusal_says_which_rule_failed_by_how_much(settings: Settings, story:
     assert "below its limit" in page
 
 
+def test_the_page_tells_out_of_fold_figures_and_which_stage_was_exported(
+    settings: Settings, story: Story
+) -> None:
+    run_id = story.run("first")
+    fit = {"folds": 5, "films": 200, "patient_folds": {"auc": 0.9951}, "block_folds": {"auc": 0.9913}}
+    history = {"epochs": [], "best_epoch": 0, "selection": "the optimum"}
+    story.store.put_json(layout.run(run_id, "head/history.json"), history | {"cross_fitting": fit})
+    stages = {name: {"validation": 0.99, "reframed": 0.98} for name in ("head", "fine_tuned", "mean")}
+    choice = {**stages, "films": 40, "reframed_films": 80, "exported": "head", "rule": "better elsewhere"}
+    epochs = [{"epoch": number, "val_loss": 0.2} for number in (0, 1)]
+    tuned = {**history, "epochs": epochs, "choice": choice}
+    story.store.put_json(layout.run(run_id, "fine_tune/history.json"), tuned)
+    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
+    decide_promotion(settings, story.store, run_id, SNAPSHOT)
+    written = write_report(settings, story.store, run_id)
+    page = story.store.read_verified(written["key"], written["sha256"]).decode()
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert "0.9951" in page
+    assert "0.9913" in page
+    assert "head alone (exported)" in page
+
+
 def test_the_page_is_valid_html_and_no_id_is_used_twice(settings: Settings, story: Story) -> None:
     page = report_of(settings, story)
     html5lib.HTMLParser(strict=True).parse(page)

@@ -1,0 +1,96 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumo_tasks import layout
+from pneumo_tasks.evaluation import frame_shift
+from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
+from pneumo_tasks.evaluation.shift import ShiftFact
+from pneumo_tasks.evaluation.shortcuts import FrameGauge, shortcut_auc
+from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.reframing import reframed
+from pneumo_tasks.training.template import fit_template
+from tests.training.aligned import chests
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_nuisance_that_tells_the_label_is_found_and_noise_is_not() -> None:
+    ill = np.arange(400) % 2 == 1
+    patients = [f"p:{number // 2}" for number in range(400)]
+    noise = RNG.normal(size=(400, 6))
+    assert 0.4 < shortcut_auc(noise, ill, patients) < 0.6
+    told = noise.copy()
+    told[:, 4] += 2 * ill
+    assert shortcut_auc(told, ill, patients) > 0.85
+
+
+def test_a_label_that_hangs_on_the_patient_alone_is_no_finding() -> None:
+    """Films of one patient are alike; without whole patients out of fold, they would give it away."""
+    ill = np.repeat(RNG.random(60) < 0.5, 6)
+    alike = np.repeat(RNG.normal(size=(60, 4)), 6, axis=0) + RNG.normal(0, 0.01, (360, 4))
+    assert shortcut_auc(alike, ill, [f"p:{number // 6}" for number in range(360)]) < 0.65
+
+
+@pytest.fixture(scope="module")
+def leaning() -> tuple[list[Any], "np.ndarray[Any, np.dtype[np.bool_]]", FrameGauge]:
+    """Drawn chests whose NORMAL films are all lower than their frame, and a gauge for them."""
+    films, ill = chests(40)
+    template, _ = fit_template(films[::4], ill[::4], rounds=0)
+    framed = [film if sick else reframed(film, 1.0, 0.88) for film, sick in zip(films, ill, strict=True)]
+    return framed, ill, FrameGauge(template, iterations=8)
+
+
+def test_the_standard_frame_takes_the_geometry_away(leaning: Any) -> None:
+    films, ill, gauge = leaning
+    before, after = gauge.measure(films)
+    patients = [str(number) for number in range(len(films))]
+    assert shortcut_auc(before.geometry, ill, patients) > 0.8
+    assert shortcut_auc(after.geometry, ill, patients) < 0.72
+    assert before.aligned.mean() > 0.8
+    assert np.abs(after.geometry[:, 4] - 1).mean() < 0.5 * np.abs(before.geometry[:, 4] - 1).mean()
+    assert before.thumbnail.shape == after.thumbnail.shape == (80, 32, 32)
+
+
+def test_a_bucket_without_a_template_says_nothing(environment: None, store: ObjectStore) -> None:
+    assert measure_frame_shift(Settings.load(), store, "snapshot-1", pd.DataFrame()) == []
+
+
+def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
+    environment: None, store: ObjectStore, leaning: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films, ill, gauge = leaning
+    rows = pd.DataFrame(
+        {
+            "sha256": [f"{number:03d}" for number in range(80)],
+            "label": np.where(ill, "PNEUMONIA", "NORMAL"),
+            "patient": [f"p:{number}" for number in range(80)],
+            "split": np.array(["train", "test"])[np.arange(80) // 2 % 2],
+            "batch_id": "b1",
+            "created_at": "2026-11-25",
+            "width": 224,
+            "height": 224,
+            "bytes": RNG.integers(5000, 9000, 80),
+        }
+    )
+    test = rows[rows["split"] == "test"]
+    store.put(layout.dataset("s", "training.parquet"), rows[rows["split"] != "test"].to_parquet(index=False))
+    monkeypatch.setattr(frame_shift, "read_template", lambda _: np.ones((56, 56), np.float32))
+    monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: gauge)
+    monkeypatch.setattr(
+        frame_shift, "read_images", lambda _, chosen: [films[int(name)] for name in chosen["sha256"]]
+    )
+    monkeypatch.setattr(frame_shift, "_FEWEST", 5)
+    facts = measure_frame_shift(Settings.load(), store, "s", test)
+    by_name: dict[tuple[str, str], ShiftFact] = {(fact.subject, fact.name): fact for fact in facts}
+    geometry = by_name["training films", "label from geometry alone, as received"]
+    assert geometry.verdict == "warning"
+    assert float(geometry.found) > float(geometry.limit.removeprefix("at most "))
+    assert ("train against test, NORMAL", "adversarial AUC, in the standard frame") in by_name
+    assert "of 20" in by_name["test films, NORMAL", "not brought to the standard frame"].found
+
+    monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: pytest.fail("measured again"))
+    assert measure_frame_shift(Settings.load(), store, "s", test) == facts
