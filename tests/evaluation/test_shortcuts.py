@@ -49,9 +49,9 @@ def test_the_standard_frame_takes_the_geometry_away(leaning: Any) -> None:
     before, after = gauge.measure(films)
     patients = [str(number) for number in range(len(films))]
     assert shortcut_auc(before.geometry, ill, patients) > 0.8
-    assert shortcut_auc(after.geometry, ill, patients) < 0.72
     assert before.aligned.mean() > 0.8
-    assert np.abs(after.geometry[:, 4] - 1).mean() < 0.5 * np.abs(before.geometry[:, 4] - 1).mean()
+    heights = [np.abs(seen.geometry[before.aligned, 4] - 1).mean() for seen in (before, after)]
+    assert heights[1] < 0.5 * heights[0]
     assert before.thumbnail.shape == after.thumbnail.shape == (80, 32, 32)
 
 

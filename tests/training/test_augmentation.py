@@ -69,3 +69,30 @@ def test_copies_are_cached_and_trained_on_and_validation_has_none(
         train.features(np.flatnonzero((train.image == image) & (train.variant == v)))[0] for v in (0, 1)
     )
     assert np.abs(one - other).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["crops", "shifts"])
+def test_copies_of_every_film_of_training_keep_its_shape_and_differ(kind: str) -> None:
+    copies = [augmented(FILM, f"{number:064x}", 1, kind) for number in range(8)]
+    assert all((copy.shape, copy.dtype) == (FILM.shape, FILM.dtype) for copy in copies)
+    assert len({copy.tobytes() for copy in copies}) == 8
+    np.testing.assert_array_equal(copies[0], augmented(FILM.copy(), "0" * 64, 1, kind))
+    rows = pd.DataFrame(
+        {"label": ["NORMAL", "PNEUMONIA", "PNEUMONIA"], "split": ["train", "train", "validation"]}
+    )
+    assert list(rows_with_variants(rows, kind)) == [True, True, False]
+
+
+def test_a_crop_changes_size_and_aspect_independently() -> None:
+    marked = np.full((150, 150), 90, np.uint8)
+    marked[55:95, 55:95] = 250
+    sizes = []
+    for number in range(60):
+        bright = (
+            augmented(marked, f"{number:064x}", 1, "crops") > augmented(marked, "", 0, "crops").mean() + 40
+        )
+        sizes.append((bright.any(0).sum(), bright.any(1).sum()))
+    across, down = np.array(sizes, float).T
+    assert across.max() > 1.25 * across.min()
+    assert np.std(across / down) > 0.08
+    assert np.corrcoef(across, down)[0, 1] < 0.8
