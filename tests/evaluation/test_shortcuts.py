@@ -63,17 +63,18 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     environment: None, store: ObjectStore, leaning: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films, ill, gauge = leaning
+    number = np.arange(120) % 80  # all films to train on, forty of them to test on too
     rows = pd.DataFrame(
         {
-            "sha256": [f"{number:03d}" for number in range(80)],
-            "label": np.where(ill, "PNEUMONIA", "NORMAL"),
-            "patient": [f"p:{number}" for number in range(80)],
-            "split": np.array(["train", "test"])[np.arange(80) // 2 % 2],
+            "sha256": [f"{place:03d}" for place in range(120)],
+            "label": np.where(ill[number], "PNEUMONIA", "NORMAL"),
+            "patient": [f"p:{place}" for place in range(120)],
+            "split": np.where(np.arange(120) < 80, "train", "test"),
             "batch_id": "b1",
             "created_at": "2026-11-25",
             "width": 224,
             "height": 224,
-            "bytes": RNG.integers(5000, 9000, 80),
+            "bytes": RNG.integers(5000, 9000, 120),
         }
     )
     test = rows[rows["split"] == "test"]
@@ -81,7 +82,7 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     monkeypatch.setattr(frame_shift, "read_template", lambda _: np.ones((56, 56), np.float32))
     monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: gauge)
     monkeypatch.setattr(
-        frame_shift, "read_images", lambda _, chosen: [films[int(name)] for name in chosen["sha256"]]
+        frame_shift, "read_images", lambda _, chosen: [films[int(name) % 80] for name in chosen["sha256"]]
     )
     monkeypatch.setattr(frame_shift, "_FEWEST", 5)
     facts = measure_frame_shift(Settings.load(), store, "s", test)
@@ -90,7 +91,7 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     assert geometry.verdict == "warning"
     assert float(geometry.found) > float(geometry.limit.removeprefix("at most "))
     assert ("train against test, NORMAL", "adversarial AUC, in the standard frame") in by_name
-    assert "of 20" in by_name["test films, NORMAL", "not brought to the standard frame"].found
+    assert "of 40" in by_name["test films, NORMAL", "not brought to the standard frame"].found
 
     monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: pytest.fail("measured again"))
     assert measure_frame_shift(Settings.load(), store, "s", test) == facts
