@@ -78,12 +78,15 @@ def grad_cam(model: Any, films: Sequence[Grey]) -> list[Heat | None]:
         return [None] * len(films)
     model.trainable = True  # or the tape would not record what frozen layers do
     frame = next((part.output for part in model.layers if part.name == FRAME), None)
-    given = [layer.output, model.output, model.inputs[0] if frame is None else frame]
-    probe = keras.Model(model.inputs[0], given)
+    # Only what comes after the frame is taped: op by op, an alignment would take seconds a film.
+    framed = None if frame is None else keras.Model(model.inputs[0], frame)
+    probe = keras.Model(model.inputs[0] if frame is None else frame, [layer.output, model.output])
     heats: list[Heat | None] = []
     for film in films:
+        batch = film[None, ..., None]
+        seen = batch if framed is None else framed.predict_on_batch(batch)
         with tf.GradientTape() as tape:
-            maps, probability, seen = probe(film[None, ..., None], training=False)
+            maps, probability = probe(seen, training=False)
             certain = tf.clip_by_value(probability, 1e-6, 1 - 1e-6)
             score = tf.math.log(certain) - tf.math.log1p(-certain)
         slope = tape.gradient(score, maps)
@@ -92,7 +95,7 @@ def grad_cam(model: Any, films: Sequence[Grey]) -> list[Heat | None]:
             continue
         weights = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()
-        shown = np.rint(np.clip(np.asarray(seen)[..., 0], 0, 255)).astype(np.uint8)
+        shown = np.rint(np.clip(seen[..., 0], 0, 255)).astype(np.uint8)
         heats.append(Heat((heat / heat.max()).astype(np.float32), shown) if heat.max() > 0 else None)
     return heats
 

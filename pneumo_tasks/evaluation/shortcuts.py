@@ -48,6 +48,7 @@ class FrameGauge:
 
     def __init__(self, template: Matrix, iterations: int = alignment.ITERATIONS) -> None:
         import keras
+        import tensorflow as tf
         from keras import ops
 
         image = keras.Input((None, None, 1), dtype="uint8")
@@ -65,11 +66,14 @@ class FrameGauge:
                 ops.reshape(resize(frame, 2 * THUMBNAIL), (-1, 4 * THUMBNAIL**2)),
             )
         ]
-        self._model = keras.Model(image, ops.concatenate(parts, axis=1))
+        whole = keras.Model(image, ops.concatenate(parts, axis=1))
+        # One trace for films of any size: tracing two alignments takes longer than measuring a thousand films.
+        signature = [tf.TensorSpec((None, None, None, 1), tf.uint8)]
+        self._model = tf.function(lambda films: whole(films, training=False), input_signature=signature)
 
     def measure(self, films: Iterable[Grey]) -> tuple[Framed, Framed]:
         """(as received, in the standard frame), in the order of the films."""
-        answers = [by_size(self._model.predict_on_batch, chunk) for chunk in chunks(films)]
+        answers = [by_size(lambda batch: self._model(batch).numpy(), chunk) for chunk in chunks(films)]
         before, after = np.split(np.concatenate(answers), 2, axis=1)
         return _framed(before), _framed(after)
 
