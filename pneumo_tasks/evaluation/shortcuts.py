@@ -67,7 +67,7 @@ class FrameGauge:
             )
         ]
         whole = keras.Model(image, ops.concatenate(parts, axis=1))
-        # One trace for films of any size: tracing two alignments takes longer than measuring a thousand films.
+        # Traced once for all sizes: tracing two alignments takes longer than measuring a thousand films.
         signature = [tf.TensorSpec((None, None, None, 1), tf.uint8)]
         self._model = tf.function(lambda films: whole(films, training=False), input_signature=signature)
 
