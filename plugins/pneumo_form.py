@@ -16,7 +16,12 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import RUN_SECTIONS, Settings
 from pneumo_tasks.training.recipes import RECIPES, check_request
 
-AUGMENTATIONS = {"none": "none", "article": "article: rotated, shifted, zoomed copies of the rarer class"}
+AUGMENTATIONS = {
+    "none": "none",
+    "article": "article: turned and mirrored copies of the rarer class",
+    "crops": "crops: a part of every film, its sides cut independently, at another exposure",
+    "shifts": "shifts: every film moved and zoomed a little, at another exposure",
+}
 
 TITLES = {
     "force": "Train even if nothing is new",
