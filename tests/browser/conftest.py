@@ -28,7 +28,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-RUN = {"PNEUMO_DEMO": "true", "PNEUMO_BACKBONE_WEIGHTS": "random", "PNEUMO_EXPORT_ONNX": "false"}
+RUN = {
+    "PYTHONPATH": str(PROJECT),  # this checkout, wherever the package is installed from
+    "PNEUMO_DEMO": "true",
+    "PNEUMO_BACKBONE_WEIGHTS": "random",
+    "PNEUMO_EXPORT_ONNX": "false",
+}
 
 
 @dataclass(frozen=True)
