@@ -149,9 +149,13 @@ def with_signing_key(settings: Settings) -> Settings:
 def started_by(context: Mapping[str, Any]) -> str:
     """Who or what started the run of ``context``, as a list of runs shows it."""
     run = context["dag_run"]
+    if run.triggering_user_name:
+        return str(run.triggering_user_name)
     kind = str(getattr(run.run_type, "value", run.run_type))
-    said = {"scheduled": "the schedule", "asset_triggered": "a new batch"}
-    return run.triggering_user_name or said.get(kind, kind.replace("_", " "))
+    if kind == "asset_triggered":
+        named = {str((event.extra or {}).get("batch_id", "?"))[:60] for event in run.consumed_asset_events}
+        return f"batch {', '.join(sorted(named)[:5])}"
+    return "the schedule" if kind == "scheduled" else kind.replace("_", " ")
 
 
 def record_failure(context: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 124, 16, 34
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 _FEW = 60  # so many runs get a dot each
 _LABEL_GAP = 16
+_HIGHEST_FLOOR = 0.9  # so that perfect figures do not make noise look like news
 
 
 def draw_chart(runs: Sequence["RunSummary"]) -> str:
@@ -33,7 +34,7 @@ class _Chart:
             "precision": [(t, run.figures.precision) for t, run in self.dated if run.figures],
         }
         values = [value for line in self.lines.values() for _, value in line if value is not None]
-        self.low = max(0.0, min(values, default=0.0) - 0.01)
+        self.low = max(0.0, min(_HIGHEST_FLOOR, min(values, default=0.0) - 0.01))
         self.step = next((step for step in _STEPS if (1 - self.low) / step <= 5), _STEPS[-1])
         self.low = int(self.low / self.step) * self.step
 

@@ -32,6 +32,7 @@ class Chapter(BaseModel):
     reason: str
     live: bool
     until: str | None
+    approval: Approval | None = None
 
 
 def read_history(store: ObjectStore) -> list[Chapter]:

@@ -27,7 +27,7 @@ def run_note(run: RunSummary) -> str:
         data = run.data
         said += f"; {_counted(data.batches, 'batch', 'batches')}, {data.images} images"
         said += f", {data.quarantined} quarantined"
-    if run.approval:
+    if run.approval and run.approval.sentence != run.reason:
         said += f"; {shortened(run.approval.sentence)}"
     return said
 

@@ -3,6 +3,7 @@
 ``SCREENSHOTS=docs/images`` renews the pictures of the documentation.
 """
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.local import airflow_server
@@ -106,6 +108,7 @@ def picture(page: "Page", tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def take(name: str) -> None:
         page.wait_for_timeout(1500)
-        page.screenshot(path=folder / f"{name}.png")
+        shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        shown.quantize(255).save(folder / f"{name}.png", optimize=True)
 
     return take

@@ -189,7 +189,7 @@ def test_a_second_champion_is_rolled_back_through_the_other_dag(
     installation.client.trigger(
         RETRAINING, {"force": True, "seed": 8, "head_epochs": 2, "fine_tune_epochs": 1, **EASY}, "the second"
     )
-    note = wait_for("the second run", lambda: newest_run(installation, RETRAINING).get("state") == "running")
+    wait_for("the second run", lambda: newest_run(installation, RETRAINING).get("state") == "running")
     note = ended(installation, RETRAINING)["note"]
     assert note.startswith("the second\n\npromoted ")
     second = read_champion(installation.store)
@@ -214,6 +214,9 @@ def test_a_second_champion_is_rolled_back_through_the_other_dag(
     assert (entry.kind, entry.reason) == ("rolled-back", "Too many *false* alarms")
     assert entry.approval is not None
     assert entry.approval.reason == "Agreed"
+    page.goto(f"{installation.url}/plugin/promotion-reports/pneumo/ledger")
+    ours(page).get_by_text("approved by admin: Agreed").wait_for()
+    picture("rollback-ledger")
 
 
 @pytest.mark.parametrize("name", ["light", "dark"])

@@ -33,9 +33,12 @@ def test_airflow_can_store_the_timetables(airflow_app: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "person", "said"),
     [("manual", "anna", "anna"), ("scheduled", None, "the schedule"),
-     ("asset_triggered", None, "a new batch"),
+     ("asset_triggered", None, "batch 2026-W46, 2026-W47"),
      ("backfill", None, "backfill")],
 )  # fmt: skip
 def test_who_started_a_run_is_told(kind: str, person: str | None, said: str) -> None:
-    run = SimpleNamespace(run_type=DagRunType(kind), triggering_user_name=person)
+    events = [SimpleNamespace(extra={"batch_id": name}) for name in ("2026-W47", "2026-W46")]
+    run = SimpleNamespace(
+        run_type=DagRunType(kind), triggering_user_name=person, consumed_asset_events=events
+    )
     assert started_by({"dag_run": run}) == said
