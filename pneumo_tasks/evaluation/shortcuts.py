@@ -83,12 +83,15 @@ def shortcut_auc(nuisance: Values, ill: NDArray[np.bool_], patients: Iterable[st
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedGroupKFold
+    from threadpoolctl import threadpool_limits
 
     names, scores = np.asarray(list(patients), dtype=str), np.zeros(len(ill))
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=SEED)
     for fit, held in folds.split(nuisance, ill, names):
         model = HistGradientBoostingClassifier(max_iter=80, random_state=SEED)
-        scores[held] = model.fit(nuisance[fit], ill[fit]).predict_proba(nuisance[held])[:, 1]
+        # A few thousand rows: threads that wait for one another on a busy worker took ten minutes.
+        with threadpool_limits(1, user_api="openmp"):
+            scores[held] = model.fit(nuisance[fit], ill[fit]).predict_proba(nuisance[held])[:, 1]
     return float(roc_auc_score(ill, scores))
 
 
