@@ -70,6 +70,7 @@ def open_form(page: "Page", installation: Installation, dag_id: str) -> None:
     page.goto(f"{installation.url}/dags/{dag_id}")
     page.get_by_role("button", name="Trigger").first.click()
     page.get_by_role("dialog").get_by_text("Advanced Options").wait_for()
+    page.wait_for_timeout(2000)  # the params arrive after the form
 
 
 def unfold(page: "Page", section: str) -> None:
@@ -78,9 +79,18 @@ def unfold(page: "Page", section: str) -> None:
 
 
 def enter_number(page: "Page", name: str, value: str) -> None:
-    field = page.locator(f"[id='number-input:element_{name}:inc']").get_attribute("aria-controls")
-    page.locator(f"[id='{field}']").fill(value)
-    page.locator(f"[id='{field}']").blur()
+    """As a person types it; the form counts it once its field says so."""
+    label = page.locator(f"[id='number-input:element_{name}:inc']").get_attribute("aria-controls")
+    field = page.locator(f"[id='{label}']")
+    field.click()
+    field.press("Control+a")
+    field.press_sequentially(value, delay=50)
+    field.press("Tab")
+    page.wait_for_function(
+        "([id, value]) => document.getElementById(id).getAttribute('aria-valuenow') === value",
+        arg=[label, value],
+    )
+    page.wait_for_timeout(1000)
 
 
 def press_trigger(page: "Page") -> None:

@@ -5,6 +5,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
@@ -109,3 +110,33 @@ def test_a_channel_that_fails_stops_nothing(
     assert send_notice({}, "Pneumo: boom", "x") == 1  # the mail went out
     assert "no notice by PNEUMO_NOTIFIER" in caplog.text
     assert len(mailbox) == 1
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """As much of Slack as a webhook is."""
+
+    received: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *arguments: Any) -> None:
+        """Silence: the test says enough."""
+
+
+def test_slack_gets_the_text_and_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("airflow.providers.slack", reason="the Slack provider is not installed")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        connection = {
+            "conn_type": "slackwebhook", "schema": "http", "host": f"127.0.0.1:{server.server_port}/services",
+            "password": "T000/B000/x",
+        }  # fmt: skip
+        monkeypatch.setenv("AIRFLOW_CONN_PNEUMO_SLACK", json.dumps(connection))
+        assert send_notice({}, "Pneumo: promoted", HOSTILE, "http://airflow/pneumo/") == 1
+        server.shutdown()
+    (message,) = Webhook.received
+    assert message["text"] == f"*Pneumo: promoted*\n{HOSTILE}\nhttp://airflow/pneumo/"
