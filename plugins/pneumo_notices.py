@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook, BaseNotifier
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
 from pneumo_links import page_url
 
@@ -81,9 +81,16 @@ def _other(described: str) -> BaseNotifier:
 
 
 def _connection(name: str) -> Any:
+    """The connection; None where it is not set up, or not shown to this process.
+
+    Airflow shows the process of a deadline alert only those of the environment (``AIRFLOW_CONN_…``).
+    """
     try:
         return BaseHook.get_connection(name)
     except AirflowNotFoundException:
+        return None
+    except AirflowSecretsBackendAccessDenied as error:
+        log.warning("no notice by %s from here: %s", name, error)
         return None
 
 
@@ -103,7 +110,7 @@ class ApprovalNotice(BaseNotifier):
 
 def run_is_late(context: Mapping[str, Any] | None = None, hours: float = 0.0) -> None:
     """Deadline alert: the run was queued so many hours ago and has not ended."""
-    run_id = str(((context or {}).get("dag_run") or {}).get("run_id", "a run"))
+    run_id = str(((context or {}).get("dag_run") or {}).get("dag_run_id", "a run"))
     text = f"{run_id} was to end within {hours:g} hours and goes on: look at its tasks."
     log.warning(text)
     send_notice(context or {}, f"Pneumo: {run_id} is late", text, page_url("run", run_id=run_id))

@@ -35,6 +35,7 @@ RUN = {
     "PNEUMO_DEMO": "true",
     "PNEUMO_BACKBONE_WEIGHTS": "random",
     "PNEUMO_EXPORT_ONNX": "false",
+    "PNEUMO_RECIPE": "vgg16-block5",  # it trains epochs, which the form can change
 }
 
 

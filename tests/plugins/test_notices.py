@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseHook, BaseNotifier
+from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 
 from pneumo_notices import OTHER, run_is_late, send_notice
 
@@ -99,9 +100,20 @@ def test_a_mail_says_what_happened_and_renders_nothing_that_others_wrote(mailbox
 def test_any_notifier_can_be_named(recorder: list[str]) -> None:
     assert send_notice({}, "Pneumo: promoted", HOSTILE) == 1
     assert recorder == [f"Pneumo: promoted: {HOSTILE}"]
-    run_is_late({"dag_run": {"run_id": "weekly_2026-11-22_03.00"}}, hours=12)
+    run_is_late({"dag_run": {"dag_run_id": "weekly_2026-11-22_03.00"}}, hours=12)
     assert recorder[-1].startswith("Pneumo: weekly_2026-11-22_03.00 is late: ")
     assert "within 12 hours" in recorder[-1]
+
+
+def test_a_connection_that_airflow_does_not_show_silences_no_other_channel(
+    recorder: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(name: str) -> None:
+        raise AirflowSecretsBackendAccessDenied(f"Access denied for connection {name!r}")
+
+    monkeypatch.setattr(BaseHook, "get_connection", deny)  # as in the process of a deadline alert
+    assert send_notice({}, "Pneumo: late", "x") == 1
+    assert recorder == ["Pneumo: late: x"]
 
 
 def test_a_channel_that_fails_stops_nothing(
