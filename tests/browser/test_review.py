@@ -197,7 +197,7 @@ def test_a_second_champion_is_rolled_back_through_the_other_dag(
     first = read_champion(installation.store)
     assert first is not None
     installation.client.trigger(
-        RETRAINING, {"force": True, "seed": 8, "head_epochs": 2, "fine_tune_epochs": 1, **EASY}, "the second"
+        RETRAINING, {"force": True, "seed": 8, "head_epochs": 2, **EASY}, "the second"
     )
     wait_for("the second run", lambda: newest_run(installation, RETRAINING).get("state") == "running")
     note = ended(installation, RETRAINING)["note"]
