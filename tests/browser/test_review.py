@@ -196,9 +196,7 @@ def test_a_second_champion_is_rolled_back_through_the_other_dag(
     theme(page, "light")
     first = read_champion(installation.store)
     assert first is not None
-    installation.client.trigger(
-        RETRAINING, {"force": True, "seed": 8, "head_epochs": 2, **EASY}, "the second"
-    )
+    installation.client.trigger(RETRAINING, {"force": True, "class_weights": "2:1", **EASY}, "the second")
     wait_for("the second run", lambda: newest_run(installation, RETRAINING).get("state") == "running")
     note = ended(installation, RETRAINING)["note"]
     assert note.startswith("the second\n\npromoted ")
