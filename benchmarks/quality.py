@@ -54,7 +54,11 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING if options.json else logging.INFO, format="%(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     with _bucket(options) as (settings, store):
-        rows = [row for seed in range(options.seeds) for row in _seeded(settings, store, options, seed)]
+        rows = [
+            row
+            for seed in range(options.first, options.first + options.seeds)
+            for row in _seeded(settings, store, options, seed)
+        ]
         looks = count_looks(store, rows[0]["test_set_id"])
     document = {"rows": rows, "means": _means(rows), "looks_at_the_test_set": looks}
     if options.json:
@@ -215,6 +219,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipes", nargs="*", default=list(RECIPES))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="number of the first seed")
     parser.add_argument("--data", type=Path, default=shared / "chest_xray")
     parser.add_argument("--weights", type=Path, default=shared / "vgg16_imagenet_notop.weights.h5")
     parser.add_argument("--reframe", action="store_true", help="also ask about reframed validation films")
