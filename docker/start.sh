@@ -6,6 +6,9 @@ set -euo pipefail
 
 wait_for_database() { airflow db check --retry 60 --retry-delay 3 > /dev/null; }
 wait_for_schema() { wait_for_database && airflow db check-migrations --migration-wait-timeout 300 > /dev/null; }
+# Numerical libraries start a thread for each core of the machine; a container with a share of them (docker --cpus,
+# a limit of Kubernetes) would spend its time on threads that wait for each other: docs/scaling.md.
+own_cores() { export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(python -c 'import joblib; print(joblib.cpu_count())')}; }
 say() { echo "pneumo: $*"; }
 
 component=${1:-}
@@ -47,11 +50,16 @@ PYTHON
     exec airflow "$component"
     ;;
   worker)
+    own_cores
     wait_for_schema
     exec airflow celery worker --queues "${2:-default}" --concurrency "${3:-1}"
     ;;
   edge)
+    own_cores
     exec airflow edge worker --queues "${2:-gpu}" --concurrency "${3:-1}"
     ;;
-  *) exec "$@" ;;
+  *)
+    own_cores
+    exec "$@"
+    ;;
 esac
