@@ -40,8 +40,8 @@ class Task:
 class Overheads:
     """What Airflow itself adds, measured on the compose stack of docs/scaling.md."""
 
-    dispatch: float = 1.0  # from being ready to running: scheduler loop, broker, process start
-    release: float = 1.0  # a slot stays taken so long after its task ended
+    dispatch: float = 1.0  # from being ready to running where a slot is free: scheduler loop, broker
+    release: float = 0.2  # from the end of a task to the start of one that waits for its slot
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def simulate(tasks: Sequence[Task], slots: Mapping[str, int], overheads: Overhea
     while ready:
         since, _, task = heapq.heappop(ready)
         slot_free, slot = heapq.heappop(free[task.queue])
-        start = max(since, slot_free) + overheads.dispatch
+        start = max(since + overheads.dispatch, slot_free)
         end = start + task.seconds
         heapq.heappush(free[task.queue], (end + overheads.release, slot))
         schedule.rows.append((task.name, f"{task.queue}-{slot}", start, end))
@@ -231,7 +231,7 @@ def between_tasks(spans: Sequence[tuple[str, float, float]]) -> float:
 
 def compare(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Measured against simulated seconds; all that the simulation knows was measured with one worker."""
-    overheads = Overheads(dispatch=one["gap"] / 2, release=one["gap"] / 2)
+    overheads = Overheads(dispatch=0.0, release=one["gap"])
     return [
         {
             "workers": workers,

@@ -25,7 +25,7 @@ SECONDS = st.lists(st.floats(0.1, 100.0), min_size=1, max_size=12)
 def test_two_workers_halve_equal_tasks_and_one_does_them_in_a_row() -> None:
     assert predicted_validation([10.0] * 8, 1, NONE) == pytest.approx(80)
     assert predicted_validation([10.0] * 8, 2, NONE) == pytest.approx(40)
-    assert predicted_validation([10.0] * 8, 1, Overheads(1.0, 1.0)) == pytest.approx(8 * 12 - 2)
+    assert predicted_validation([10.0] * 8, 1, Overheads(1.0, 1.0)) == pytest.approx(8 * 10 + 7 * 1)
 
 
 def test_idle_time_is_what_lies_between_two_tasks_of_the_same_worker() -> None:
