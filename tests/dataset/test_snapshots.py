@@ -104,3 +104,22 @@ def test_without_a_test_batch_there_is_no_dataset(
     take_in(settings, store, films / "train", "train-1", "train")
     with pytest.raises(BadData, match="in the test split"):
         assemble_dataset(settings, store)
+
+
+def test_a_run_may_choose_its_batches_but_not_its_test_set(
+    settings: Settings, store: ObjectStore, films: Path, snapshot: SnapshotRef, tmp_path: Path
+) -> None:
+    write_phantoms(tmp_path, draw_phantoms(seed=4, train_per_label=10, test_per_label=6))
+    take_in(settings, store, tmp_path / "train", "train-2", "train")
+    both = assemble_dataset(settings, store)
+    chosen = assemble_dataset(settings.model_copy(update={"batches": ("train-2",)}), store)
+    assert both is not None
+    assert chosen is not None
+    assert chosen.test_set_id == both.test_set_id == snapshot.test_set_id
+    assert set(training_rows(store, chosen.snapshot_id)["batch_id"]) == {"train-2"}
+    left_out = snapshot_summary(store, chosen.snapshot_id).excluded
+    assert {row["batch_id"] for row in left_out if "was not chosen" in row["reason"]} == {"train-1"}
+    only_test = assemble_dataset(settings.model_copy(update={"batches": ("train-1",)}), store)
+    assert only_test == snapshot  # the same images make the same snapshot
+    with pytest.raises(BadData, match="no image of the batch train-9 can be used"):
+        assemble_dataset(settings.model_copy(update={"batches": ("train-1", "train-9")}), store)
