@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pneumo_tasks import layout
 from pneumo_tasks.errors import ObjectMissing
-from pneumo_tasks.object_store import Listed, ObjectStore
+from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion.runs import RunSummary, show_run
 
 _THREADS = 16
@@ -25,28 +25,28 @@ class RunIndex:
 
     def read(self, store: ObjectStore) -> list[RunSummary]:
         """Every run that left anything in the bucket, the youngest first; not those of a comparison."""
-        listed = {entry.key: entry for entry in store.list_objects(layout.RUN_INDEX)}
+        listed = {entry.key: entry.etag for entry in store.list_objects(layout.RUN_INDEX)}
         names = [name for name in store.list_folders(layout.RUNS) if not name.startswith(layout.COMPARED)]
+        places = {name: (key := layout.run_entry(name), listed.get(key, "")) for name in names}
+        new = [name for name in names if places[name] not in self._kept]
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = list(pool.map(lambda name: self._one(store, name, listed), names))
-        self._kept = {key: run for key, run in found if key is not None}
-        runs = [run for _, run in found]
-        return sorted(runs, key=lambda run: (run.moment, run.run_id), reverse=True)
+            fetched = dict(
+                zip(new, pool.map(lambda name: _read(store, name, *places[name]), new), strict=True)
+            )
+        runs = {name: fetched[name][0] if name in fetched else self._kept[places[name]] for name in names}
+        unsettled = {name for name, (_, settled) in fetched.items() if not settled}
+        self._kept = {places[name]: run for name, run in runs.items() if name not in unsettled}
+        return sorted(runs.values(), key=lambda run: (run.moment, run.run_id), reverse=True)
 
-    def _one(
-        self, store: ObjectStore, name: str, listed: dict[str, Listed]
-    ) -> tuple[tuple[str, str] | None, RunSummary]:
-        entry = listed.get(layout.run_entry(name))
-        if entry is None:
-            return None, show_run(store, name)
-        key = (entry.key, entry.etag)
-        kept = self._kept.get(key)
-        if kept is not None:
-            return key, kept
+
+def _read(store: ObjectStore, name: str, key: str, etag: str) -> tuple[RunSummary, bool]:
+    """The entry of a run, and True; where there is none that can be read, the run itself, and False."""
+    if etag:
         try:
-            return key, RunSummary.model_validate_json(store.read(entry.key))
+            return RunSummary.model_validate_json(store.read(key)), True
         except (ObjectMissing, ValidationError):  # pruned meanwhile, or written by another release
-            return None, show_run(store, name)
+            pass
+    return show_run(store, name), False
 
 
 def list_runs(store: ObjectStore) -> list[RunSummary]:
