@@ -1,8 +1,8 @@
 """OpenLineage facets: what a run decided, on which data and by which figures.
 
 Used where Airflow's OpenLineage provider is installed and
-``AIRFLOW__OPENLINEAGE__CUSTOM_RUN_FACETS`` names ``pneumo_lineage.run_facets``, as our images and
-``make demo`` do. Without the provider nothing here is imported.
+``AIRFLOW__OPENLINEAGE__CUSTOM_RUN_FACETS`` names ``pneumo_lineage.run_facets`` (docs/reviewing.md).
+Without the provider nothing here is imported.
 """
 
 import logging

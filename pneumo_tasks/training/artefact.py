@@ -94,7 +94,9 @@ def _with_alignment(model: Any) -> Any:
     if not {ACCEPTED, CORRELATION} <= names:
         return None
     told = [model.get_layer(name).output for name in (ACCEPTED, CORRELATION)]
-    return keras.Model(model.inputs[0], keras.ops.concatenate([model.outputs[0], *told], axis=1))
+    # A name of its own: in a fresh process Keras would give it one that the loaded file has already.
+    row = keras.layers.Concatenate(axis=1, name="probability_and_alignment")([model.outputs[0], *told])
+    return keras.Model(model.inputs[0], row)
 
 
 def chunks(images: Iterable[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:

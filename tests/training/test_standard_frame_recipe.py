@@ -66,6 +66,8 @@ def test_the_file_says_of_both_views_what_the_cached_path_says(
         roc_auc_score(scores["label"] == "PNEUMONIA", scores["probability"])
     )
 
+    import keras
+
     place = prepare(standard, store, RUN, SNAPSHOT)
     assert (
         list(place.every_example(("pooled",)).variant) == [0] * 60 + [1] * 30
@@ -77,6 +79,7 @@ def test_the_file_says_of_both_views_what_the_cached_path_says(
     films = [
         read_image(standard, store, key, digest) for key, digest in rows[["key", "sha256"]].to_numpy()[:6]
     ]
+    keras.utils.clear_session()  # names start again, as in the fresh process that `pneumo predict` is
     model = load_artefact(path)
     found = ask(model, films)
     logit = keras_part(model, "head_logit").predict_on_batch(np.stack(films[1:4])[..., None])
