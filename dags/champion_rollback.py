@@ -3,15 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pneumo_airflow import DEFAULTS, ROLLBACK_DAG_ID, opened
 from pneumo_assets import CHAMPION, champion_event
 from pneumo_links import page_url
-from pneumo_notices import ApprovalNotice, send_notice
-from pneumo_reviews import KEEP, REJECT, ChooseVersion, read_answer, reason_param
+from pneumo_notices import send_notice
+from pneumo_reviews import KEEP, ChooseVersion, approval_task, read_answer, reason_param
 from pneumo_tasks.settings import Settings
 from pneumo_timetables import RunsOnRequest
 
@@ -56,8 +55,7 @@ def move_champion(wanted: dict, answer: dict) -> dict:
     from pneumo_tasks.promotion.registry import champion_summary
 
     now = opened(get_current_context())
-    chosen = {**answer, "chosen_options": ["promote" if answer["chosen_options"] == [ROLL_BACK] else REJECT]}
-    approval = read_answer(chosen, now.settings.approval_hours)
+    approval = read_answer(answer, now.settings.approval_hours, yes=ROLL_BACK)
     if approval is None or approval.verdict == "reject":
         raise AirflowSkipException(f"The champion stays: {approval.sentence if approval else 'no answer'}.")
     request = ChangeRequest(reason=wanted["reason"], by=wanted["by"], approval=approval, attempt=now.run_id)
@@ -106,16 +104,14 @@ def champion_rollback() -> None:
         execution_timeout=None,
     )
     wanted = check_choice(choice.output)
-    approval = HITLOperator(
-        task_id="approve_rollback",
-        subject="Roll the champion back?",
-        body="{{ ti.xcom_pull(task_ids='check_choice', key='request') }}",
-        options=[ROLL_BACK, REJECT],
-        defaults=[REJECT],
-        params={"reason": reason_param("Remark")},
-        response_timeout=WAIT,
-        notifiers=[ApprovalNotice("Pneumo: a rollback waits for your approval")],
-        execution_timeout=None,
+    approval = approval_task(
+        "approve_rollback",
+        "Roll the champion back?",
+        requested_by="check_choice",
+        yes=ROLL_BACK,
+        remark="Remark",
+        hours=SETTINGS.approval_hours,
+        notice="Pneumo: a rollback waits for your approval",
     )
     moved = move_champion(wanted, approval.output)
     former >> choice >> wanted >> approval >> moved

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import AssetOrTimeSchedule, TaskGroup, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
@@ -11,8 +10,8 @@ from pneumo_airflow import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, start
 from pneumo_assets import BATCH, CHAMPION, champion_event
 from pneumo_form import check_params, run_params
 from pneumo_links import batch_task, page_url, reporting_task
-from pneumo_notices import ApprovalNotice, send_notice
-from pneumo_reviews import PROMOTE, REJECT, read_answer, reason_param
+from pneumo_notices import send_notice
+from pneumo_reviews import PROMOTE, approval_task, read_answer
 from pneumo_tasks.settings import Settings
 from pneumo_timetables import RunsOnRequest, WeeklyRuns
 
@@ -215,16 +214,14 @@ def pneumonia_retraining() -> None:
         reported = write_report()
     with TaskGroup("promotion", prefix_group_id=False, tooltip="A person's word, then the pointer"):
         asked = ask_for_approval(decision)
-        approval = HITLOperator(
-            task_id="approve_promotion",
-            subject="Promote the candidate of {{ run_id }}?",
-            body="{{ ti.xcom_pull(task_ids='ask_for_approval', key='request') }}",
-            options=[PROMOTE, REJECT],
-            defaults=[REJECT],
-            params={"reason": reason_param("Why")},
-            response_timeout=timedelta(hours=SETTINGS.approval_hours),
-            notifiers=[ApprovalNotice("Pneumo: a candidate waits for your approval")],
-            execution_timeout=None,
+        approval = approval_task(
+            "approve_promotion",
+            "Promote the candidate of {{ run_id }}?",
+            requested_by="ask_for_approval",
+            yes=PROMOTE,
+            remark="Why",
+            hours=SETTINGS.approval_hours,
+            notice="Pneumo: a candidate waits for your approval",
         )
         promoted = promote_model(decision, approval.output)
     validated >> snapshot

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
+from pneumo_notices import ApprovalNotice
 from pneumo_tasks.promotion.approval import Approval
 
 PROMOTE, REJECT = "promote", "reject"
@@ -20,8 +21,28 @@ def reason_param(title: str) -> Param:
     )
 
 
-def read_answer(answer: Mapping[str, Any] | None, hours: float) -> Approval | None:
-    """The answer to "promote or reject?", None where nobody was asked; no answer in time is a no."""
+def approval_task(
+    task_id: str, subject: str, *, requested_by: str, yes: str, remark: str, hours: float, notice: str
+) -> HITLOperator:
+    """Asks a person for ``yes`` or a no; the time limit's own answer is the no.
+
+    The task ``requested_by`` leaves what is shown with the question in its XCom ``request``.
+    """
+    return HITLOperator(
+        task_id=task_id,
+        subject=subject,
+        body=f"{{{{ ti.xcom_pull(task_ids='{requested_by}', key='request') }}}}",
+        options=[yes, REJECT],
+        defaults=[REJECT],
+        params={"reason": reason_param(remark)},
+        response_timeout=timedelta(hours=hours),
+        notifiers=[ApprovalNotice(notice)],
+        execution_timeout=None,
+    )
+
+
+def read_answer(answer: Mapping[str, Any] | None, hours: float, yes: str = PROMOTE) -> Approval | None:
+    """The answer to "``yes`` or reject?", None where nobody was asked; no answer in time is a no."""
     if answer is None:
         return None
     reason = str((answer["params_input"] or {}).get("reason") or "")
@@ -33,7 +54,7 @@ def read_answer(answer: Mapping[str, Any] | None, hours: float) -> Approval | No
             reason=f"nobody answered within {hours:g} hours",
             at=_iso(answer["responded_at"]),
         )
-    verdict = PROMOTE if answer["chosen_options"] == [PROMOTE] else REJECT
+    verdict = PROMOTE if answer["chosen_options"] == [yes] else REJECT
     return Approval(
         verdict=verdict,
         by=str(person["name"] or person["id"])[:200],
@@ -64,10 +85,6 @@ class ChooseVersion(HITLOperator):
     def _offer(self, context: Any) -> None:
         offered = context["ti"].xcom_pull(task_ids=self.offered_by) or []
         self.options = [*offered, KEEP]
-
-
-def time_limit(hours: float) -> timedelta:
-    return timedelta(hours=hours)
 
 
 def _iso(moment: datetime | str) -> str:

@@ -24,10 +24,11 @@ class ObjectReader:
         from obstore.auth.boto3 import Boto3CredentialProvider
         from obstore.store import S3Store
 
+        store = ObjectStore.connect(settings)
         try:
             provider = Boto3CredentialProvider(open_session(settings))
-        except ValueError:  # no credentials: boto3 says so in our words
-            return cls(ObjectStore.connect(settings), None)
+        except ValueError:  # no credentials: the store says so in our words
+            return cls(store, None)
         fast = S3Store(
             settings.bucket,
             endpoint=settings.s3_endpoint,
@@ -37,7 +38,7 @@ class ObjectReader:
             client_options={"allow_http": True, "connect_timeout": "5s", "timeout": "60s"},
             retry_config={"max_retries": 0},
         )
-        return cls(ObjectStore.connect(settings), fast)
+        return cls(store, fast)
 
     def read(self, key: str) -> bytes:
         """One object whole; CorruptArtefact if it is not what its writer recorded."""

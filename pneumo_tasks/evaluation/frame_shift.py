@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_tasks import layout
+from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.scoring import read_images
@@ -41,7 +42,8 @@ def measure_frame_shift(
         template = read_template(store)
     except ObjectMissing:
         return []
-    films = _sampled(pd.concat([training_rows(store, snapshot_id), test], ignore_index=True))
+    every = pd.concat([training_rows(store, snapshot_id), test], ignore_index=True)
+    films = first_of_each(every, ["split", "label"], FILMS).reset_index(drop=True)
     limits = [settings.max_shortcut_auc, settings.max_drift_auc, settings.max_unaligned]
     digest = sha256(canonical_json([sha256(template.tobytes()), sha256(test.to_csv().encode()), limits]))
     key = layout.dataset(snapshot_id, f"frame-shift-{digest[:16]}.json")
@@ -60,11 +62,6 @@ def measure_frame_shift(
         if fact.verdict == "warning":
             log.warning("%s: %s %s (%s)", fact.subject, fact.name, fact.found, fact.limit)
     return facts
-
-
-def _sampled(films: pd.DataFrame) -> pd.DataFrame:
-    ordered = films.sort_values("sha256")
-    return ordered.groupby(["split", "label"], group_keys=False).head(FILMS).reset_index(drop=True)
 
 
 def _alignment(settings: Settings, films: pd.DataFrame, received: Framed) -> Iterator[ShiftFact]:

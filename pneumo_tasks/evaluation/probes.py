@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import roc_auc_score
 
+from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.imaging import Grey
 
 RIM = 0.12
@@ -30,7 +31,7 @@ class Occlusion(BaseModel):
 
 def probe_sample(rows: pd.DataFrame) -> pd.DataFrame:
     """The same images each time: the first of each class by digest. A probe must stay cheap."""
-    return rows.sort_values("sha256").groupby("label", group_keys=False).head(_IMAGES_A_CLASS)
+    return first_of_each(rows, "label", _IMAGES_A_CLASS)
 
 
 def occlude_rim(film: Grey, rim: float = RIM) -> Grey:

@@ -4,7 +4,6 @@ It holds nothing of its own: an entry can be made again from its run at any time
 one is read itself.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import ValidationError
@@ -26,7 +25,7 @@ class RunIndex:
     def read(self, store: ObjectStore) -> list[RunSummary]:
         """Every run that left anything in the bucket, the youngest first; not those of a comparison."""
         listed = {entry.key: entry.etag for entry in store.list_objects(layout.RUN_INDEX)}
-        names = [name for name in store.list_folders(layout.RUNS) if not name.startswith(layout.COMPARED)]
+        names = _runs(store)
         places = {name: (key := layout.run_entry(name), listed.get(key, "")) for name in names}
         new = [name for name in names if places[name] not in self._kept]
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -65,10 +64,10 @@ def enter_run(store: ObjectStore, run_id: str) -> RunSummary:
 def enter_missing(store: ObjectStore) -> int:
     """Enter every finished run that has no entry, such as those of an older release; returns how many."""
     present = {listed.key for listed in store.list_objects(layout.RUN_INDEX)}
-    return sum(enter_run(store, name).state != "running" for name in _without(store, present))
+    missing = [name for name in _runs(store) if layout.run_entry(name) not in present]
+    return sum(enter_run(store, name).state != "running" for name in missing)
 
 
-def _without(store: ObjectStore, present: set[str]) -> Iterator[str]:
-    for name in store.list_folders(layout.RUNS):
-        if not name.startswith(layout.COMPARED) and layout.run_entry(name) not in present:
-            yield name
+def _runs(store: ObjectStore) -> list[str]:
+    """The names of all runs but those of a comparison of recipes."""
+    return [name for name in store.list_folders(layout.RUNS) if not name.startswith(layout.COMPARED)]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
+from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.training.artefact import score_images
 from pneumo_tasks.training.films import read_films
@@ -95,5 +96,4 @@ def _reframed_labels(place: Workplace) -> NDArray[np.bool_]:
 
 
 def _sample(place: Workplace) -> Any:
-    rows = place.rows[place.rows["split"] == "validation"].sort_values("sha256")
-    return rows.groupby("label", group_keys=False).head(FILMS_A_CLASS)
+    return first_of_each(place.rows[place.rows["split"] == "validation"], "label", FILMS_A_CLASS)

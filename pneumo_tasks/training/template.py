@@ -5,11 +5,11 @@ import logging
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal, layout
+from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import BadData, ConditionFailed, ObjectMissing
 from pneumo_tasks.imaging import Grey
@@ -51,7 +51,7 @@ def find_template(settings: Settings, store: ObjectStore, snapshot_id: str) -> M
         return read_template(store)
     except ObjectMissing:
         pass
-    rows = _chosen(training_rows(store, snapshot_id))
+    rows = first_of_each(training_rows(store, snapshot_id), "label", FILMS_A_CLASS)
     films = [film for batch in read_films(settings, store, rows, 64) for film in batch]
     template, accepted = fit_template(films, (rows["label"] == LABELS[1]).to_numpy(bool))
     file = io.BytesIO()
@@ -125,9 +125,3 @@ def _aligned(
 def _mean(films: NDArray[np.float32], ill: NDArray[np.bool_]) -> Matrix:
     mean: Matrix = (0.5 * films[ill].mean(0) + 0.5 * films[~ill].mean(0)).astype(np.float32)
     return mean
-
-
-def _chosen(training: pd.DataFrame) -> pd.DataFrame:
-    """At most FILMS_A_CLASS of each class, the same ones for the same snapshot."""
-    ordered = training.sort_values("sha256")
-    return ordered.groupby("label", group_keys=False).head(FILMS_A_CLASS).reset_index(drop=True)

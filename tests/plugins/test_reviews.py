@@ -43,3 +43,10 @@ def test_what_is_not_promote_is_reject() -> None:
         read = read_answer(answer(option, person=ANNA), 48)
         assert read is not None
         assert read.verdict == "reject"
+
+
+def test_each_question_has_its_own_yes() -> None:
+    for option, verdict in (("roll back", "promote"), ("promote", "reject"), ("reject", "reject")):
+        read = read_answer(answer(option, person=ANNA), 48, yes="roll back")
+        assert read is not None
+        assert read.verdict == verdict
