@@ -6,7 +6,7 @@ costs as much to read as any other.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pneumo_tasks.errors import BadData
 
@@ -28,13 +28,17 @@ _TEXTS = ((b"<svg", "SVG"), (b"<!doctype html", "HTML"), (b"<html", "HTML"), (b"
 
 @dataclass(frozen=True)
 class Header:
-    """Format and claimed size of an image; ``mode`` is grey, grey+alpha, rgb, rgb+alpha, palette or cmyk."""
+    """Format and claimed size of an image; ``mode`` is grey, grey+alpha, rgb, rgb+alpha, palette or cmyk.
+
+    ``exif``: a JPEG file has camera data, which may say that the film is turned.
+    """
 
     format: str
     mode: str
     bits: int
     width: int
     height: int
+    exif: bool = False
 
 
 def sniff(data: bytes) -> str:
@@ -76,14 +80,16 @@ def _read_png(data: bytes) -> Header:
 def _read_jpeg(data: bytes) -> Header:
     """Walk the segments up to the first scan; two frame headers, as in polyglots, are none."""
     found: Header | None = None
+    exif = False
     for marker, at in _segments(data):
+        exif = exif or (marker == 0xE1 and data[at + 4 : at + 9] == b"Exif\0")
         if marker in _JPEG_FRAMES:
             bits, height, width, components = struct.unpack(">BHHB", data[at + 4 : at + 10])
             if found or components not in _JPEG_MODES or not width or not height:
                 break
             found = Header("JPEG", _JPEG_MODES[components], bits, width, height)
         elif marker == 0xDA and found:
-            return found
+            return replace(found, exif=exif)
     raise BadData("a JPEG file without a usable header", found=f"{len(data)} bytes", do="Export it again.")
 
 

@@ -20,6 +20,8 @@ Grey = NDArray[np.uint8]
 # A progressive film has about ten scans, and each one costs a pass over all pixels.
 _MAX_SCANS, _MAX_SCANNED_PIXELS = 64, 400_000_000
 _MAX_CHUNKS = 65_536
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_AN_EIGHTH = {"min_height": 1, "min_width": 1}  # the smallest scale that libjpeg has
 _STRIP = 512  # rows whose colours are held at a time
 
 
@@ -58,10 +60,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Picture:
-    """Decoded pixels: ``grey`` is uint8 (H, W), upright; ``colour`` the mean chroma in grey levels."""
+    """Decoded pixels: ``grey`` is uint8 (H, W), upright; ``colour`` the mean chroma in grey levels.
+
+    ``width`` and ``height`` are those of the upright film, also where ``grey`` is a smaller copy.
+    """
 
     grey: Grey
     colour: float
+    width: int
+    height: int
 
 
 def decode_grey(data: bytes, limits: Limits | None = None) -> Grey:
@@ -73,20 +80,24 @@ def decode_grey(data: bytes, limits: Limits | None = None) -> Grey:
     limits.check(len(data))
     header = read_header(data)
     limits.check(len(data), header)
-    return _decode(data, header, colour=False).grey
+    return _decode(data, header, colour=False, enough=None).grey
 
 
-def decode_picture(data: bytes, header: Header) -> Picture:
-    """Decode a file whose limits were checked; the same pixels as ``decode_grey``, and the colour."""
-    return _decode(data, header, colour=True)
+def decode_picture(data: bytes, header: Header, enough: int | None = None) -> Picture:
+    """Decode a file whose limits were checked; the same pixels as ``decode_grey``, and the colour.
+
+    ``enough``: a JPEG film may come as the means of its blocks of 8 x 8 pixels, where those are at least
+    so many in a row and in a column. Every bit of the file is read and checked all the same.
+    """
+    return _decode(data, header, colour=True, enough=enough)
 
 
-def _decode(data: bytes, header: Header, colour: bool) -> Picture:
+def _decode(data: bytes, header: Header, colour: bool, enough: int | None) -> Picture:
     if header.mode == "cmyk":
         raise BadData("a CMYK image", do="Export the film as grey.")
     try:
         if header.format == "JPEG":
-            return _decode_jpeg(data, header, colour)
+            return _decode_jpeg(data, header, colour, enough)
         _check_png(data)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             return _as_picture(image, colour)
@@ -96,25 +107,35 @@ def _decode(data: bytes, header: Header, colour: bool) -> Picture:
         raise BadData("not decodable", found=f"{type(error).__name__}: {error}"[:200]) from None
 
 
-def _decode_jpeg(data: bytes, header: Header, colour: bool) -> Picture:
+def _decode_jpeg(data: bytes, header: Header, colour: bool, enough: int | None) -> Picture:
     """libjpeg-turbo, told to refuse what it would only warn of: Pillow decodes damaged scans in silence."""
     if not data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9"):
         raise BadData("not a whole JPEG image", found="its last bytes are no end of an image")
-    scans = data.count(b"\xff\xda")
+    scans = _count_scans(data)
     if scans > min(_MAX_SCANS, _MAX_SCANNED_PIXELS / (header.width * header.height)):
         raise BadData("a JPEG file with too many scans", found=f"{scans} scans of {header}")
-    grey = simplejpeg.decode_jpeg(data, "GRAY", strict=True)[..., 0]
-    if grey.shape != (header.height, header.width):
-        raise BadData("two headers in one file", found=f"{grey.shape[::-1]} and {header}")
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    if (height, width) != (header.height, header.width):
+        raise BadData("two headers in one file", found=f"{width}x{height} and {header}")
+    scale = _AN_EIGHTH if enough and min(height, width) >= 8 * enough else {}
+    grey = simplejpeg.decode_jpeg(data, "GRAY", strict=True, **scale)[..., 0]
     chroma = 0.0
-    if colour and header.mode == "rgb":  # colour needs no detail: an eighth of each side will do
-        small = simplejpeg.decode_jpeg(data, "RGB", min_factor=8, strict=True)
+    if colour and header.mode == "rgb":  # colour needs no detail
+        small = simplejpeg.decode_jpeg(data, "RGB", strict=True, **_AN_EIGHTH)
         chroma = _chroma(Image.fromarray(small).convert("YCbCr"))
     orientation = 1
-    if b"Exif\0" in data[:65536]:
+    if header.exif:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             orientation = _orientation(image)
-    return Picture(np.ascontiguousarray(_upright(grey, orientation)), chroma)
+    if orientation in _TURNED:
+        height, width = width, height
+    return Picture(np.ascontiguousarray(_upright(grey, orientation)), chroma, width, height)
+
+
+def _count_scans(data: bytes) -> int:
+    """How often FF DA stands in ``data``; the many FF of a film make bytes.count slow."""
+    values = np.frombuffer(data, np.uint8)
+    return int(np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == 0xDA)))
 
 
 def _as_picture(image: Image.Image, colour: bool) -> Picture:
@@ -126,7 +147,8 @@ def _as_picture(image: Image.Image, colour: bool) -> Picture:
         grey, chroma = np.asarray(image), 0.0
     else:
         grey, chroma = _from_colours(image, colour)
-    return Picture(np.ascontiguousarray(_upright(grey, orientation)), chroma)
+    grey = np.ascontiguousarray(_upright(grey, orientation))
+    return Picture(grey, chroma, grey.shape[1], grey.shape[0])
 
 
 def _from_colours(image: Image.Image, colour: bool) -> tuple[Grey, float]:
@@ -173,7 +195,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(grey: Grey, orientation: int) -> Grey:
-    if orientation in (5, 6, 7, 8):
+    if orientation in _TURNED:
         grey = grey.T
     if orientation in (2, 3, 6, 7):
         grey = grey[:, ::-1]

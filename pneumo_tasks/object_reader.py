@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Self
 
-from pneumo_tasks.object_store import ObjectStore, check_recorded, open_session
+from pneumo_tasks.object_store import ObjectStore, check_recorded, open_session, sha256
 from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,16 +40,21 @@ class ObjectReader:
         )
         return cls(store, fast)
 
-    def read(self, key: str) -> bytes:
-        """One object whole; CorruptArtefact if it is not what its writer recorded."""
+    def read(self, key: str) -> tuple[bytes, str]:
+        """One object whole, and its sha256; CorruptArtefact if it is not what its writer recorded."""
         from obstore.exceptions import BaseError
 
         if self.fast is None:
-            return self.store.read(key)
+            return self._slowly(key)
         try:
             answer = self.fast.get(key)
             body = bytes(answer.bytes())
         except (BaseError, OSError, ValueError):  # ValueError: a key it does not take
-            return self.store.read(key)
-        check_recorded(answer.attributes.get("sha256"), body, key)
-        return body
+            return self._slowly(key)
+        digest = sha256(body)
+        check_recorded(answer.attributes.get("sha256"), digest, key)
+        return body, digest
+
+    def _slowly(self, key: str) -> tuple[bytes, str]:
+        body = self.store.read(key)
+        return body, sha256(body)

@@ -89,7 +89,8 @@ class ObjectStore:
         with self._mapped(key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key)
             body = answer["Body"].read()
-        check_recorded(answer["Metadata"].get("sha256"), body, key)
+        if recorded := answer["Metadata"].get("sha256"):
+            check_recorded(recorded, sha256(body), key)
         return Stored(body, answer["ETag"])
 
     def read(self, key: str) -> bytes:
@@ -258,13 +259,13 @@ def open_session(settings: Settings) -> "Session":
     )
 
 
-def check_recorded(recorded: str | None, body: bytes, where: str) -> None:
-    """CorruptArtefact where the writer of an object recorded another digest than that of ``body``."""
-    if recorded and recorded != sha256(body):
+def check_recorded(recorded: str | None, found: str, where: str) -> None:
+    """CorruptArtefact where the writer of an object recorded another sha256 than its bytes have."""
+    if recorded and recorded != found:
         raise CorruptArtefact(
             "the stored bytes changed",
             where=where,
-            found=f"sha256 {sha256(body)}, written as {recorded}",
+            found=f"sha256 {found}, written as {recorded}",
             do="Restore the object from a backup or write it again.",
         )
 

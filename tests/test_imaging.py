@@ -122,3 +122,26 @@ def test_what_is_no_image_is_named(data: bytes, kind: str) -> None:
     assert sniff(data) == kind
     with pytest.raises(BadData, match=kind):
         decode_grey(data)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_may_come_as_its_block_means_with_its_own_size(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(film(1104, 1304), "JPEG", quality=95, exif=exif)
+    whole, small = (decode_picture(data, read_header(data), enough) for enough in (None, 128))
+    assert (small.width, small.height) == (whole.width, whole.height) == whole.grey.shape[::-1]
+    rows, columns = (side // 8 for side in whole.grey.shape)
+    means = whole.grey.reshape(rows, 8, columns, 8).mean((1, 3))
+    assert small.grey.shape == means.shape
+    assert np.abs(small.grey - means).max() <= 2
+    assert decode_picture(data, read_header(data), 160).grey.shape == whole.grey.shape
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
+def test_damage_is_seen_in_a_smaller_copy_too(place: float) -> None:
+    data = encoded(film(1104, 1304), "JPEG", quality=95)
+    cut = data[: int(len(data) * place)] + b"\xff\xd9"
+    for enough in (None, 128):
+        with pytest.raises(BadData):
+            decode_picture(cut, read_header(cut), enough)

@@ -2,7 +2,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, StorageUnavailable
 from pneumo_tasks.object_reader import ObjectReader
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import Settings
 
 KEYS = (
@@ -26,7 +26,8 @@ def test_it_reads_under_every_key_what_the_store_wrote(reader: ObjectReader, sto
     assert reader.fast is not None
     for key in KEYS:
         store.put(key, key.encode())
-    assert {key: reader.read(key) for key in KEYS} == {key: key.encode() for key in KEYS}
+    assert {key: reader.read(key)[0] for key in KEYS} == {key: key.encode() for key in KEYS}
+    assert reader.read("plain")[1] == sha256(b"plain")
 
 
 def test_bytes_that_changed_are_refused(reader: ObjectReader, store: ObjectStore) -> None:

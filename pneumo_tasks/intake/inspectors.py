@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -49,6 +49,13 @@ class Assignment:
     digest: str
 
 
+class Fetched(NamedTuple):
+    """The bytes of a file and their digest."""
+
+    body: bytes
+    sha256: str
+
+
 def inspect_files(
     assignment: Assignment, sources: Sequence[Source], on_progress: Progress | None = None
 ) -> Found:
@@ -78,9 +85,7 @@ def _inspected(assignment: Assignment, chunks: list[list[Source]], alone: bool =
                 broken.append(futures[future])
     for source in (source for chunk in broken for source in chunk):
         if alone:
-            yield [
-                asdict(Facts(source.file, source.key, decode_error="its decoder crashed or took too long"))
-            ]
+            yield [vars(Facts(source.file, source.key, decode_error="its decoder crashed or took too long"))]
         else:
             yield from _inspected(assignment, [[source]], alone=True)
 
@@ -128,37 +133,41 @@ def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
     with ThreadPoolExecutor(_DOWNLOADS) as downloads:
         ahead = deque(downloads.submit(_fetch, reader, source, most) for source in chunk[:_DOWNLOADS])
         for at, source in enumerate(chunk, start=_DOWNLOADS):
-            data = ahead.popleft().result()
+            fetched = ahead.popleft().result()
             ahead.extend(downloads.submit(_fetch, reader, source, most) for source in chunk[at : at + 1])
             if (moment := time.monotonic()) - armed >= _REARM:
                 # A decoder that hangs ends its process, as one that crashes does.
                 armed = moment
                 faulthandler.dump_traceback_later(_PATIENCE, exit=True)
-            facts.append(asdict(_inspect(assignment, reader.store, source, data)))
+            facts.append(vars(_inspect(assignment, reader.store, source, fetched)))
     faulthandler.cancel_dump_traceback_later()
     return facts
 
 
-def _fetch(reader: ObjectReader, source: Source, most: int) -> bytes | Facts:
+def _fetch(reader: ObjectReader, source: Source, most: int) -> Fetched | Facts:
     """The bytes, or the facts of a file that has none; of an oversized object only one byte too many."""
     if source.fault:
         return Facts(source.file, source.key, source_fault=source.fault)
     try:
         if source.offset is None and source.size > most:
             return Facts(source.file, source.key, bytes=source.size)
-        return reader.read(source.key) if source.offset is None else read_source(reader.store, source, most)
+        if source.offset is None:
+            return Fetched(*reader.read(source.key))
+        member = read_source(reader.store, source, most)
+        return Fetched(member, sha256(member))
     except ObjectMissing:
         return Facts(source.file, source.key, present=False)
     except (BadData, CorruptArtefact) as error:
         return Facts(source.file, source.key, source_fault=str(error))
 
 
-def _inspect(assignment: Assignment, store: ObjectStore, source: Source, data: bytes | Facts) -> Facts:
-    if isinstance(data, Facts):
-        return data
+def _inspect(assignment: Assignment, store: ObjectStore, source: Source, fetched: Fetched | Facts) -> Facts:
+    if isinstance(fetched, Facts):
+        return fetched
+    data = fetched.body
     settings = assignment.settings
     secret = settings.pseudonym_key.get_secret_value().encode() if settings.pseudonym_key else None
-    inspected = inspect_bytes(source.file, source.key, data, Limits.of(settings), secret)
+    inspected = inspect_bytes(source.file, source.key, data, Limits.of(settings), secret, fetched.sha256)
     facts = inspected.facts
     if facts.pixel_digest is None or (inspected.film is None and source.offset is None):
         return facts
