@@ -80,9 +80,11 @@ class Checkpoints:
         return [entry.key for entry in self.store.list_objects(folder)]
 
 
-def fingerprint_of(model: Any, stage: Stage, train: Examples, validation: Examples, seed: int) -> str:
-    """A digest of all that decides what a training does: start, schedule, examples in their order, seed."""
-    digest = hashlib.sha256(canonical_json({"stage": asdict(stage), "seed": seed}))
+def fingerprint_of(
+    model: Any, stage: Stage, train: Examples, validation: Examples, seed: int, precision: str
+) -> str:
+    """A digest of all that decides a training: start, schedule, examples in their order, seed, precision."""
+    digest = hashlib.sha256(canonical_json({"stage": asdict(stage), "seed": seed, "precision": precision}))
     for array in model.get_weights():
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())

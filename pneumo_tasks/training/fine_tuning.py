@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks import journal, layout
+from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts, version_of, weights_digest
 from pneumo_tasks.training.cross_fitted_head import load_held_out, read_out_of_fold
 from pneumo_tasks.training.examples import score
+from pneumo_tasks.training.features import extract_features
 from pneumo_tasks.training.fitting import Fit, Training, fit
-from pneumo_tasks.training.head import load_head
+from pneumo_tasks.training.head import load_head, train_head
 from pneumo_tasks.training.network import Network, build_network
 from pneumo_tasks.training.onnx_export import export_onnx
-from pneumo_tasks.training.parity import check_parity, sample_films
+from pneumo_tasks.training.parity import PrecisionTooLow, check_parity, sample_films
 from pneumo_tasks.training.recipes import Stage
 from pneumo_tasks.training.stage_choice import choose_stage, mean_of, score_reframed
 from pneumo_tasks.training.workplace import Workplace, prepare
@@ -34,8 +36,23 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
 
     Writes fine_tune/history.json, fine_tune/validation_scores.parquet, candidate.keras and, last,
     candidate.json. A recipe without fine-tuning exports the head as it is. CorruptArtefact where
-    the file, loaded afresh, gives other probabilities than the cached path.
+    the file, loaded afresh, gives other probabilities than the cached path. Where those come from a
+    lower precision that nobody asked for, features, head and fine-tuning are made again in float32.
     """
+    try:
+        return _candidate(settings, store, run_id, snapshot_id)
+    except PrecisionTooLow as error:
+        if settings.precision != "auto":
+            raise
+        log.warning("%s Now everything again in float32.", error)
+    exact = settings.model_copy(update={"precision": "float32"})
+    for shard in dict.fromkeys(training_rows(store, snapshot_id)["shard"]):
+        extract_features(exact, store, snapshot_id, shard)
+    train_head(exact, store, run_id, snapshot_id)
+    return _candidate(exact, store, run_id, snapshot_id)
+
+
+def _candidate(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
     started = time.monotonic()
     place = prepare(settings, store, run_id, snapshot_id)
     head = load_head(place)
@@ -131,8 +148,9 @@ def _trained(place: Workplace, stage: Stage) -> Fit:
         model = place.part(stage)
         log.info("fine-tuning: %d parameters, %d examples", place.network.trainable_parameters(), len(train))
         training = Training(
-            "fine_tune", model, stage, train, validation, place.settings.seed, place.store, place.run_id
-        )
+            "fine_tune", model, stage, train, validation, place.settings.seed, place.store, place.run_id,
+            place.precision,
+        )  # fmt: skip
         return fit(training)
 
 

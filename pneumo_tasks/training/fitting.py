@@ -35,7 +35,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained, on what, and where it is written down; ``name`` is the stage's folder in the run."""
+    """What is trained, on what, and where it is written down.
+
+    ``name`` is the stage's folder in the run, ``precision`` what features and training compute in.
+    """
 
     name: str
     model: Any
@@ -45,6 +48,7 @@ class Training:
     seed: int
     store: ObjectStore | None = None
     run_id: str = ""
+    precision: str = ""
 
 
 def fit(training: Training) -> Fit:
@@ -105,7 +109,7 @@ def _checkpoints(training: Training) -> Checkpoints | None:
     if training.store is None:
         return None
     fingerprint = fingerprint_of(
-        training.model, training.stage, training.train, training.validation, training.seed
+        training.model, training.stage, training.train, training.validation, training.seed, training.precision
     )
     return Checkpoints(training.store, training.run_id, training.name, fingerprint)
 

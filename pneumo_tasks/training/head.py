@@ -40,7 +40,9 @@ def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
     log.info("head: %d examples to train on, %d to validate on, class weights %s", len(train),
              len(validation), place.class_weights)  # fmt: skip
     with place.hardware.scope():
-        training = Training("head", place.part(stage), stage, train, validation, settings.seed, store, run_id)
+        training = Training(
+            "head", place.part(stage), stage, train, validation, settings.seed, store, run_id, place.precision
+        )
         result = fit(training)
     save_weights(store, layout.run(run_id, WEIGHTS), place.network)
     store.put_json(layout.run(run_id, HISTORY), {**result.history(), **place.facts(stage)})

@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 SAMPLE, LARGER_SAMPLE = 16, 128
 SAME_PRECISION = 1e-4  # largest difference in probability where both compute in float32
 LOWER_PRECISION = 1e-2  # where the features, or the training, were computed in a lower precision
-OWN_ANSWERS = 5e-2  # the same, where the file's own answers choose the threshold: a steep head doubles errors
+
+
+class PrecisionTooLow(CorruptArtefact):
+    """The file is right, but features in a lower precision are no measure of it: float32 would be."""
 
 
 def check_parity(
@@ -28,18 +31,19 @@ def check_parity(
     In float32 the file is asked about a sample and the cached scores stand. In a lower precision it
     is asked about every validation film, and its own answers are what counts; but for a
     cross-fitted head out-of-fold scores count, and a sample will do. CorruptArtefact where the two
-    differ by more than the limit.
+    differ by more than the limit, PrecisionTooLow where computing in float32 may help.
     """
     rows = place.rows[place.rows["split"] == "validation"]
     same = {place.source.precision, place.hardware.training_precision} == {"float32"}
     own = not same and not place.recipe.cross_fitted
-    limit = OWN_ANSWERS if own else SAME_PRECISION if same else LOWER_PRECISION
+    limit = SAME_PRECISION if same else LOWER_PRECISION
     chosen = np.arange(len(rows)) if own else _sample(len(rows), SAMPLE if same else LARGER_SAMPLE)
     asked = _scores_of_file(place, path, rows.iloc[chosen])
     difference = float(np.abs(asked - cached[chosen]).max())
     log.info("the exported model differs from the cached path by %.1e at most, limit %g", difference, limit)
     if not difference <= limit:
-        raise CorruptArtefact(
+        kind = CorruptArtefact if same else PrecisionTooLow
+        raise kind(
             "the exported model gives other probabilities than the cached features",
             found=f"difference {difference:.2e}, limit {limit:g}",
             do="Delete the features of this extractor and run again"

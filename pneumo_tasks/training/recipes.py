@@ -204,6 +204,11 @@ def check_request(settings: Settings, params: Mapping[str, object]) -> None:
     recipe = chosen_recipe(settings)
     if recipe.augmentation != "none":
         find_kind(recipe.augmentation)
+    if params.get("head_epochs") is not None and recipe.cross_fitted:
+        raise BadConfiguration(
+            f"head_epochs {params['head_epochs']}: the recipe {recipe.name} solves its head, without epochs",
+            do="Leave head_epochs empty, or choose another recipe.",
+        )
     if params.get("fine_tune_epochs") is not None and recipe.fine_tuning is None:
         raise BadConfiguration(
             f"fine_tune_epochs {params['fine_tune_epochs']}: the recipe {recipe.name} fine-tunes nothing",

@@ -39,5 +39,5 @@ REFRAMINGS: dict[str, Callable[[Grey], Grey]] = {
     "8 % lower": _reframing(1, 1, lower=0.08),
     "8 % higher": _reframing(1, 1, lower=-0.08),
     "stretched by 25 %": _reframing(1, 1.25),
-    "compressed by 20 %": _reframing(1, 0.8),
+    "compressed by 25 %": _reframing(1, 0.75),
 }

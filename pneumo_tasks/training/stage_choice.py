@@ -21,7 +21,7 @@ from pneumo_tasks.training.reframing import REFRAMINGS
 from pneumo_tasks.training.workplace import Workplace
 
 FILMS_A_CLASS = 100
-ASKED = ("stretched by 25 %", "compressed by 20 %")
+ASKED = ("stretched by 25 %", "compressed by 25 %")
 
 Scores = NDArray[np.float64]
 

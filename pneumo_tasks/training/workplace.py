@@ -41,6 +41,11 @@ class Workplace:
     class_weights: dict[str, float]
     source: FeatureSource
 
+    @property
+    def precision(self) -> str:
+        """What the features are in, and what training computes in."""
+        return f"{self.source.precision}, {self.hardware.training_precision}"
+
     def examples(self, split: str, cuts: tuple[str, ...]) -> Examples:
         return self.source.examples(self.rows, split, cuts, self.class_weights)
 

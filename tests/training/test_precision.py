@@ -18,7 +18,7 @@ from pneumo_tasks.training.frames import SQUASH
 from pneumo_tasks.training.hardware import best_precision, processor_flags
 from pneumo_tasks.training.head import train_head
 from pneumo_tasks.training.local_cache import LocalCache
-from pneumo_tasks.training.parity import LOWER_PRECISION
+from pneumo_tasks.training.parity import LOWER_PRECISION, SAME_PRECISION, PrecisionTooLow
 from pneumo_tasks.training.precision import (
     ERROR_LIMIT,
     read_error,
@@ -60,6 +60,28 @@ def test_features_in_bfloat16_train_a_model_whose_file_decides(small: Settings, 
     assert 0 < facts["relative_errors"]["block5_pool"] < ERROR_LIMIT
     scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
     assert len(scores) == 8
+
+
+@has_bfloat16
+def test_a_file_too_far_from_features_in_bfloat16_is_made_again_in_float32(
+    small: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pneumo_tasks.training.parity.LOWER_PRECISION", 1e-9)
+    write_snapshot(store, images=20)
+    automatic = small.model_copy(update={"precision": "auto"})
+    for shard in ("shard0", "shard1"):
+        extract_features(automatic, store, SNAPSHOT, shard)
+    train_head(automatic, store, RUN, SNAPSHOT)
+    lower = store.read(layout.run(RUN, "head/weights.npz"))
+    asked = small.model_copy(update={"precision": "mixed_bfloat16"})
+    with pytest.raises(PrecisionTooLow, match="PNEUMO_PRECISION=float32"):
+        fine_tune_block5(asked, store, RUN, SNAPSHOT)
+
+    fine_tune_block5(automatic, store, RUN, SNAPSHOT)
+    candidate = read_candidate(store, RUN)
+    assert candidate.precision == "float32"
+    assert (candidate.parity or 0) <= SAME_PRECISION
+    assert store.read(layout.run(RUN, "head/weights.npz")) != lower
 
 
 def test_training_uses_what_was_extracted_whatever_its_own_precision(

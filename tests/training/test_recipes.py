@@ -7,7 +7,7 @@ from pneumo_tasks.training.backbones import BackboneWeights
 from pneumo_tasks.training.frames import SQUASH
 from pneumo_tasks.training.heads import PROBABILITY
 from pneumo_tasks.training.network import build_network
-from pneumo_tasks.training.recipes import EVERYTHING, RECIPES, chosen_recipe, find_recipe
+from pneumo_tasks.training.recipes import EVERYTHING, RECIPES, check_request, chosen_recipe, find_recipe
 
 # recipe, stage, what the article says: (at least, at most) trainable parameters
 COUNTS = [
@@ -59,3 +59,11 @@ def test_variants_without_a_kind_are_refused(environment: None) -> None:
 def test_an_unknown_recipe_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(BadConfiguration, match="vgg16-block5"):
         find_recipe("vgg19")
+
+
+def test_epochs_that_a_recipe_would_not_train_are_refused(environment: None) -> None:
+    solved, head = "vgg16-standard-frame", "article-vgg16-head"
+    for recipe, param in ((solved, "head_epochs"), (head, "fine_tune_epochs")):
+        with pytest.raises(BadConfiguration, match=param):
+            check_request(Settings.load({"recipe": recipe}), {param: 3})
+    check_request(Settings.load({"recipe": head}), {"head_epochs": 3, "fine_tune_epochs": None})
