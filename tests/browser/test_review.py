@@ -137,7 +137,7 @@ def test_a_run_is_triggered_with_changed_params_and_waits_for_approval(
 ) -> None:
     open_form(page, installation, RETRAINING)
     unfold(page, "How")
-    enter_number(page, "head_epochs", "3")
+    enter_number(page, "seed", "3")
     unfold(page, "How")
     unfold(page, "When to promote")
     enter_number(page, "min_recall", "0.5")
@@ -146,7 +146,7 @@ def test_a_run_is_triggered_with_changed_params_and_waits_for_approval(
     press_trigger(page)
     run = wait_for("the run", lambda: newest_run(installation, RETRAINING), 60)
     assert run["dag_run_id"].startswith("by-hand_")
-    assert (run["conf"]["head_epochs"], run["conf"]["min_recall"]) == (3, 0.5)
+    assert (run["conf"]["seed"], run["conf"]["min_recall"]) == (3, 0.5)
     assert run["conf"]["require_approval"] is True
     waits(installation, RETRAINING, "approve_promotion")
     assert read_champion(installation.store) is None
