@@ -19,7 +19,7 @@ from pneumo_tasks.training.frames import View
 from pneumo_tasks.training.hardware import PRECISIONS
 from pneumo_tasks.training.local_cache import LocalCache
 from pneumo_tasks.training.mapped_arrays import MappedArray
-from pneumo_tasks.training.precision import read_error
+from pneumo_tasks.training.precision import read_error, refuse_features
 from pneumo_tasks.training.recipes import Recipe
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,13 @@ class FeatureSource:
     def errors(self, cuts: tuple[str, ...]) -> dict[str, float | None]:
         """The relative error of the features at each cut against float32, as it was measured."""
         return {cut: read_error(self.store, self._extractor(cut, 0, 0, self.precision)) for cut in cuts}
+
+    def refuse(self, cuts: tuple[str, ...], difference: float) -> None:
+        """Note that what was trained on these features is too far from its file."""
+        if self.precision != "float32":
+            for view in range(len(self.views)):
+                for cut in cuts:
+                    refuse_features(self.store, self._extractor(cut, view, 0, self.precision), difference)
 
     def _copies(self, training: pd.DataFrame, split: str) -> pd.DataFrame:
         """One row an example: columns of the snapshot, ``view`` and ``variant``."""

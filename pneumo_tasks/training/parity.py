@@ -31,7 +31,8 @@ def check_parity(
     In float32 the file is asked about a sample and the cached scores stand. In a lower precision it
     is asked about every validation film, and its own answers are what counts; but for a
     cross-fitted head out-of-fold scores count, and a sample will do. CorruptArtefact where the two
-    differ by more than the limit, PrecisionTooLow where computing in float32 may help.
+    differ by more than the limit; PrecisionTooLow where float32 may help, and the next run of any recipe
+    with such a head will use it.
     """
     rows = place.rows[place.rows["split"] == "validation"]
     same = {place.source.precision, place.hardware.training_precision} == {"float32"}
@@ -42,8 +43,9 @@ def check_parity(
     difference = float(np.abs(asked - cached[chosen]).max())
     log.info("the exported model differs from the cached path by %.1e at most, limit %g", difference, limit)
     if not difference <= limit:
-        kind = CorruptArtefact if same else PrecisionTooLow
-        raise kind(
+        if not same:
+            place.source.refuse(place.recipe.head.cuts, difference)
+        raise (CorruptArtefact if same else PrecisionTooLow)(
             "the exported model gives other probabilities than the cached features",
             found=f"difference {difference:.2e}, limit {limit:g}",
             do="Delete the features of this extractor and run again"

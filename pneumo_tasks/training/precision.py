@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 ERROR_LIMIT = 2e-2  # relative L2 error of features, over a sample
 SAMPLE = 32  # films
 
-_NAME = "precision.json"
+_NAME, _REFUSED = "precision.json", "refused.json"
 
 
 def relative_error(found: NDArray[Any], exact: NDArray[Any]) -> float:
@@ -50,24 +50,40 @@ def read_error(store: ObjectStore, extractor: Extractor) -> float | None:
         return None
 
 
+def refuse_features(store: ObjectStore, extractor: Extractor, difference: float) -> None:
+    """Note that a model trained on such features differs too much from its file: no run tries again."""
+    with contextlib.suppress(ConditionFailed):
+        store.put_if_absent(
+            layout.extractor(extractor.id, _REFUSED), canonical_json({"probability_difference": difference})
+        )
+
+
+def _objection(store: ObjectStore, extractor: Extractor) -> str | None:
+    """Why these features are no measure of a float32 file; None where nothing is known against them."""
+    error = read_error(store, extractor)
+    if error is not None and not error <= ERROR_LIMIT:
+        return f"{extractor.cut}: relative error {error:.2e}, limit {ERROR_LIMIT:g}"
+    if extractor.source.precision != "float32" and store.exists(layout.extractor(extractor.id, _REFUSED)):
+        return f"{extractor.cut}: a model trained on them gave other probabilities than its file"
+    return None
+
+
 def settled_precision(
     settings: Settings, store: ObjectStore, preferred: str, extractors: Iterable[Extractor]
 ) -> str:
-    """``preferred``, or float32 where a measured error of its ``extractors`` exceeds the limit.
+    """``preferred``, or float32 where its ``extractors`` were measured, or found in use, to be too far off.
 
     Raises BadConfiguration where the settings asked for that precision by name.
     """
-    errors = {extractor.cut: read_error(store, extractor) for extractor in extractors}
-    far = {cut: error for cut, error in errors.items() if error is not None and not error <= ERROR_LIMIT}
-    if not far:
+    known = [_objection(store, extractor) for extractor in extractors]
+    objections = "; ".join(objection for objection in known if objection)
+    if not objections:
         return preferred
-    found = ", ".join(f"{cut}: relative error {error:.2e}" for cut, error in far.items())
     if settings.precision != "auto":
         raise BadConfiguration(
             f"features in {preferred} are too far from float32",
-            found=f"{found}, limit {ERROR_LIMIT:g}",
+            found=objections,
             do="Set PNEUMO_PRECISION=float32, or leave the choice to auto.",
         )
-    log.warning("features in %s are too far from float32 (%s, limit %g): float32 is used", preferred, found,
-                ERROR_LIMIT)  # fmt: skip
+    log.warning("features in %s are too far from float32 (%s): float32 is used", preferred, objections)
     return "float32"

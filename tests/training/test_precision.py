@@ -82,6 +82,9 @@ def test_a_file_too_far_from_features_in_bfloat16_is_made_again_in_float32(
     assert candidate.precision == "float32"
     assert (candidate.parity or 0) <= SAME_PRECISION
     assert store.read(layout.run(RUN, "head/weights.npz")) != lower
+    assert extract_features(automatic, store, SNAPSHOT, "shard0")["precision"] == "float32"
+    with pytest.raises(BadConfiguration, match="other probabilities than its file"):
+        extract_features(asked, store, SNAPSHOT, "shard0")
 
 
 def test_training_uses_what_was_extracted_whatever_its_own_precision(
