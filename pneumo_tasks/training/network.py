@@ -46,7 +46,9 @@ class Network:
         """The model from the tensors ``starts`` to the tensors ``ends``; one of either is not a list."""
         import keras
 
-        given, asked = [self.taps[name] for name in starts], [self.taps[name] for name in ends]
+        given = [self.taps[name] for name in starts]
+        # Keras has no model whose output is its input.
+        asked = [keras.layers.Identity()(self.taps[n]) if n in starts else self.taps[n] for n in ends]
         return keras.Model(given if len(given) > 1 else given[0], asked if len(asked) > 1 else asked[0])
 
     def train_only(self, prefixes: tuple[str, ...]) -> None:

@@ -87,3 +87,16 @@ def test_a_recipe_without_fine_tuning_exports_the_head(
     candidate = _train(small.model_copy(update={"recipe": "small-head"}), store)
     assert candidate.epochs["fine_tune"] == 0
     assert store.read_json(layout.run(RUN, "fine_tune/history.json"))["epochs"] == []
+
+
+def test_a_recipe_may_train_everything_from_the_framed_films(
+    small: Settings, store: ObjectStore, small_recipe
+) -> None:
+    small_recipe("small-all", "article-vgg16-all")
+    write_snapshot(store, images=16)
+    settings = small.model_copy(update={"recipe": "small-all", "head_epochs": 1})
+    candidate = _train(settings, store)
+    assert candidate.trainable_parameters["head"] > 14_700_000
+    assert (candidate.parity or 0) <= 1e-4
+    records = store.read_json(layout.run(RUN, "head/history.json"))["epochs"]
+    assert records[1]["val_loss"] != records[0]["val_loss"]
