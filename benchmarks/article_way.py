@@ -112,7 +112,7 @@ def train_whole(folder: Path, weights: str, head_epochs: int, conv3_epochs: int)
         thaw(model, prefix)
         compile_at(model, rate)
         model.fit(train, validation_data=validation, epochs=epochs, verbose=0)
-    labels = [float(label) for _, batch in validation for label in batch]
+    labels = [float(label) for _, batch in validation for label in batch.numpy().reshape(-1)]
     from sklearn.metrics import roc_auc_score
 
     scores = model.predict(validation, verbose=0).reshape(-1)
