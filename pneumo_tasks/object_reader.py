@@ -1,12 +1,19 @@
 """Reading many whole objects at the cost of their bytes, where boto3's own work would be half of the time."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pneumo_tasks.object_store import ObjectStore, check_recorded, open_session, sha256
 from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
+
+
+class Fetched(NamedTuple):
+    """The bytes of an object, or of a member of one, and their digest."""
+
+    body: bytes
+    sha256: str
 
 
 class ObjectReader:
@@ -40,7 +47,7 @@ class ObjectReader:
         )
         return cls(store, fast)
 
-    def read(self, key: str) -> tuple[bytes, str]:
+    def read(self, key: str) -> Fetched:
         """One object whole, and its sha256; CorruptArtefact if it is not what its writer recorded."""
         from obstore.exceptions import BaseError
 
@@ -53,8 +60,8 @@ class ObjectReader:
             return self._slowly(key)
         digest = sha256(body)
         check_recorded(answer.attributes.get("sha256"), digest, key)
-        return body, digest
+        return Fetched(body, digest)
 
-    def _slowly(self, key: str) -> tuple[bytes, str]:
+    def _slowly(self, key: str) -> Fetched:
         body = self.store.read(key)
-        return body, sha256(body)
+        return Fetched(body, sha256(body))

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing, WorkerL
 from pneumo_tasks.imaging import Grey, Limits
 from pneumo_tasks.intake.archives import Source, read_source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
-from pneumo_tasks.object_reader import ObjectReader
+from pneumo_tasks.object_reader import Fetched, ObjectReader
 from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import Settings
 
@@ -47,13 +47,6 @@ class Assignment:
     settings: Settings
     batch_id: str
     digest: str
-
-
-class Fetched(NamedTuple):
-    """The bytes of a file and their digest."""
-
-    body: bytes
-    sha256: str
 
 
 def inspect_files(
@@ -152,7 +145,7 @@ def _fetch(reader: ObjectReader, source: Source, most: int) -> Fetched | Facts:
         if source.offset is None and source.size > most:
             return Facts(source.file, source.key, bytes=source.size)
         if source.offset is None:
-            return Fetched(*reader.read(source.key))
+            return reader.read(source.key)
         member = read_source(reader.store, source, most)
         return Fetched(member, sha256(member))
     except ObjectMissing:

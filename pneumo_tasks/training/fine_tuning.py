@@ -19,7 +19,7 @@ from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts,
 from pneumo_tasks.training.cross_fitted_head import load_held_out, read_out_of_fold
 from pneumo_tasks.training.examples import score
 from pneumo_tasks.training.features import extract_features
-from pneumo_tasks.training.fitting import Fit, Training, fit
+from pneumo_tasks.training.fitting import Fit, fit_stage
 from pneumo_tasks.training.head import load_head, train_head
 from pneumo_tasks.training.network import Network, build_network
 from pneumo_tasks.training.onnx_export import export_onnx
@@ -39,21 +39,22 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
     the file, loaded afresh, gives other probabilities than the cached path. Where those come from a
     lower precision that nobody asked for, features, head and fine-tuning are made again in float32.
     """
+    started = time.monotonic()
     try:
-        return _candidate(settings, store, run_id, snapshot_id)
+        facts = _candidate(settings, store, run_id, snapshot_id)
     except PrecisionTooLow as error:
         if settings.precision != "auto":
             raise
         log.warning("%s Now everything again in float32.", error)
-    exact = settings.model_copy(update={"precision": "float32"})
-    for shard in dict.fromkeys(training_rows(store, snapshot_id)["shard"]):
-        extract_features(exact, store, snapshot_id, shard)
-    train_head(exact, store, run_id, snapshot_id)
-    return _candidate(exact, store, run_id, snapshot_id)
+        exact = settings.model_copy(update={"precision": "float32"})
+        for shard in dict.fromkeys(training_rows(store, snapshot_id)["shard"]):
+            extract_features(exact, store, snapshot_id, shard)
+        train_head(exact, store, run_id, snapshot_id)
+        facts = _candidate(exact, store, run_id, snapshot_id)
+    return facts | {"seconds": round(time.monotonic() - started, 3)}
 
 
 def _candidate(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
-    started = time.monotonic()
     place = prepare(settings, store, run_id, snapshot_id)
     head = load_head(place)
     result, facts = _fine_tune(place)
@@ -106,7 +107,6 @@ def _candidate(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
         "epochs": len(result.epochs) - 1,
         "best_epoch": result.best_epoch,
         "val_auc": result.epochs[result.best_epoch]["val_auc"] if result.epochs else None,
-        "seconds": round(time.monotonic() - started, 3),
     }
 
 
@@ -117,7 +117,7 @@ def _fine_tune(place: Workplace) -> tuple[Fit, dict[str, Any]]:
         return Fit([], 0), {}
     if place.recipe.cross_fitted:
         return _fine_tune_or_not(place, stage)
-    return _trained(place, stage), place.facts(stage)
+    return fit_stage(place, "fine_tune", stage), place.facts(stage)
 
 
 def _fine_tune_or_not(place: Workplace, stage: Stage) -> tuple[Fit, dict[str, Any]]:
@@ -125,7 +125,7 @@ def _fine_tune_or_not(place: Workplace, stage: Stage) -> tuple[Fit, dict[str, An
     mean = place.network.whole.get_weights()
     load_held_out(place)
     before = score_reframed(place)
-    result = _trained(place, stage)
+    result = fit_stage(place, "fine_tune", stage)
     facts = place.facts(stage)
     validation = place.rows.loc[place.rows["split"] == "validation", "sha256"]
     held_out = read_out_of_fold(place.store, place.run_id).set_index("sha256")["probability"]
@@ -140,18 +140,6 @@ def _fine_tune_or_not(place: Workplace, stage: Stage) -> tuple[Fit, dict[str, An
     if choice.exported == "head":
         place.network.whole.set_weights(mean)
     return result, facts | {"choice": choice.model_dump(mode="json")}
-
-
-def _trained(place: Workplace, stage: Stage) -> Fit:
-    train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
-    with place.hardware.scope():
-        model = place.part(stage)
-        log.info("fine-tuning: %d parameters, %d examples", place.network.trainable_parameters(), len(train))
-        training = Training(
-            "fine_tune", model, stage, train, validation, place.settings.seed, place.store, place.run_id,
-            place.precision,
-        )  # fmt: skip
-        return fit(training)
 
 
 def _scores_of_films(place: Workplace, network: Network, stage: Stage) -> NDArray[np.float32]:

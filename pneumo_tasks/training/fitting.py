@@ -16,6 +16,7 @@ from pneumo_tasks.training.checkpoints import Arrays, Checkpoint, Checkpoints, f
 from pneumo_tasks.training.event_log import write_event_log
 from pneumo_tasks.training.examples import Examples, score, shuffled, stream
 from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.workplace import Workplace
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,19 @@ class Training:
     store: ObjectStore | None = None
     run_id: str = ""
     precision: str = ""
+
+
+def fit_stage(place: Workplace, name: str, stage: Stage) -> Fit:
+    """Train what the stage says on the training split of ``place``, judged on its validation split."""
+    train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
+    with place.hardware.scope():
+        model = place.part(stage)
+        log.info("%s: %d parameters, %d examples to train on, %d to validate on, class weights %s", name,
+                 place.network.trainable_parameters(), len(train), len(validation),
+                 place.class_weights)  # fmt: skip
+        seed, precision = place.settings.seed, place.precision
+        training = Training(name, model, stage, train, validation, seed, place.store, place.run_id, precision)
+        return fit(training)
 
 
 def fit(training: Training) -> Fit:

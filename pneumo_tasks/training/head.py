@@ -1,6 +1,5 @@
 """The head: trained on what the frozen backbone says, from cached features."""
 
-import logging
 import time
 from typing import Any
 
@@ -8,10 +7,8 @@ from pneumo_tasks import layout
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.cross_fitted_head import train_cross_fitted
-from pneumo_tasks.training.fitting import Training, fit
+from pneumo_tasks.training.fitting import fit_stage
 from pneumo_tasks.training.workplace import Workplace, load_weights, prepare, save_weights
-
-log = logging.getLogger(__name__)
 
 WEIGHTS, HISTORY = "head/weights.npz", "head/history.json"
 
@@ -36,14 +33,7 @@ def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
             "val_auc": judged["patient_folds"]["auc"],
             "seconds": round(time.monotonic() - started, 3),
         }
-    train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
-    log.info("head: %d examples to train on, %d to validate on, class weights %s", len(train),
-             len(validation), place.class_weights)  # fmt: skip
-    with place.hardware.scope():
-        training = Training(
-            "head", place.part(stage), stage, train, validation, settings.seed, store, run_id, place.precision
-        )
-        result = fit(training)
+    result = fit_stage(place, "head", stage)
     save_weights(store, layout.run(run_id, WEIGHTS), place.network)
     store.put_json(layout.run(run_id, HISTORY), {**result.history(), **place.facts(stage)})
     best = result.epochs[result.best_epoch]
