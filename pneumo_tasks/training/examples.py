@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.settings import LABELS
@@ -119,6 +120,13 @@ def score(model: Any, examples: Examples, batch: int = 128) -> NDArray[np.float3
             examples.release()
     examples.release()
     return np.concatenate(parts).reshape(-1).astype(np.float32)
+
+
+def mean_of(*probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """The probability of the mean logit."""
+    clipped = np.clip(np.stack(probabilities).astype(np.float64), 1e-7, 1 - 1e-7)
+    answer: NDArray[np.float64] = expit(logit(clipped).mean(0))
+    return answer
 
 
 def _gather(files: tuple[MappedArray, ...], place: Indices) -> NDArray[np.float32]:

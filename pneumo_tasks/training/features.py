@@ -3,8 +3,8 @@
 import logging
 import time
 import uuid
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,34 @@ class Job:
         return self.rows[~self.rows["sha256"].isin(set.intersection(*known))]
 
 
+@dataclass(frozen=True)
+class Extraction:
+    """What extracting any shard of a snapshot starts from; a frozen pass is built once for all shards."""
+
+    settings: Settings
+    store: ObjectStore
+    cache: LocalCache
+    recipe: Recipe
+    weights: BackboneWeights
+    views: tuple[View, ...]
+    training: pd.DataFrame
+    passes: dict[tuple[Pass, tuple[str, ...], bool], FrozenPass] = field(default_factory=dict)
+
+    @classmethod
+    def prepare(cls, settings: Settings, store: ObjectStore, snapshot_id: str) -> Self:
+        recipe = chosen_recipe(settings)
+        weights = resolve_weights(settings, store, recipe.backbone)
+        views = resolve_views(settings, store, recipe, snapshot_id)
+        training = training_rows(store, snapshot_id)
+        return cls(settings, store, LocalCache(settings), recipe, weights, views, training)
+
+    def frozen(self, job: Job) -> FrozenPass:
+        key = (job.source, job.cuts, job.start is not None)
+        if key not in self.passes:
+            self.passes[key] = FrozenPass.build(self.recipe, self.weights, job.view, *key)
+        return self.passes[key]
+
+
 def extract_features(
     settings: Settings, store: ObjectStore, snapshot_id: str, shard_id: str
 ) -> dict[str, Any]:
@@ -66,22 +94,36 @@ def extract_features(
     Features that are there with the right digest are not computed again; what is missing, short
     or damaged is. Raises BadData where an image of the snapshot no longer is what it was.
     """
+    extraction = Extraction.prepare(settings, store, snapshot_id)
+    rows = extraction.training[extraction.training["shard"] == shard_id]
+    if rows.empty:
+        raise ObjectMissing("no such shard in the snapshot", where=f"{snapshot_id}/{shard_id}")
+    return _extract(extraction, rows, shard_id)
+
+
+def extract_exactly(settings: Settings, store: ObjectStore, snapshot_id: str, split: str) -> None:
+    """Make sure that the features of one split's films are there in float32, for the recipe's cuts."""
+    exact = settings.model_copy(update={"precision": "float32"})
+    extraction = Extraction.prepare(exact, store, snapshot_id)
+    rows = extraction.training[extraction.training["split"] == split]
+    for shard_id, part in rows.groupby("shard", sort=True):
+        _extract(extraction, part, str(shard_id))
+
+
+def _extract(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> dict[str, Any]:
     started = time.monotonic()
-    recipe = chosen_recipe(settings)
-    weights = resolve_weights(settings, store, recipe.backbone)
-    cache = LocalCache(settings)
-    jobs = _jobs(settings, store, cache, recipe, weights, snapshot_id, shard_id)
+    jobs = _jobs(extraction, rows, shard_id)
     missing = [job for job in jobs if job.cuts]
     if missing:
-        prepare_hardware(settings)
+        prepare_hardware(extraction.settings)
     for job in missing:
-        _run(settings, store, cache, recipe, weights, job, shard_id)
+        _run(extraction, job, shard_id)
     seconds = time.monotonic() - started
     computed = sum(len(job.unknown()) for job in missing)
-    log.info("shard %s: %d images, %d computed, %.0f s", shard_id, len(jobs[0].rows), computed, seconds)
+    log.info("shard %s: %d images, %d computed, %.0f s", shard_id, len(rows), computed, seconds)
     return {
         "shard": shard_id,
-        "images": len(jobs[0].rows),
+        "images": len(rows),
         "computed": computed,
         "cuts": sorted({cut for job in missing for cut in job.cuts}),
         "precision": jobs[0].source.precision,
@@ -90,59 +132,47 @@ def extract_features(
     }
 
 
-def _jobs(
-    settings: Settings,
-    store: ObjectStore,
-    cache: LocalCache,
-    recipe: Recipe,
-    weights: BackboneWeights,
-    snapshot_id: str,
-    shard_id: str,
-) -> list[Job]:
+def _jobs(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> list[Job]:
     """One job for each view and variant: the films first, then their drawn copies."""
-    training = training_rows(store, snapshot_id)
-    rows = training[training["shard"] == shard_id]
-    if rows.empty:
-        raise ObjectMissing("no such shard in the snapshot", where=f"{snapshot_id}/{shard_id}")
+    recipe, training = extraction.recipe, extraction.training
     if recipe.cross_fitted:  # a validation film is trained on by the heads of the other folds
         training = training.assign(split="train")
     varied = rows[rows_with_variants(training, recipe.augmentation).loc[rows.index]]
-    views = resolve_views(settings, store, recipe, snapshot_id)
-    precision, jobs = _usable_precision(settings, store, recipe, weights, views, rows), []
-    for view in views:
+    precision, jobs = _usable_precision(extraction, rows), []
+    for view in extraction.views:
         for variant in range(recipe.variants + 1 if view.varied else 1):
-            source = pass_of(recipe, weights, view, precision, variant)
+            source = pass_of(recipe, extraction.weights, view, precision, variant)
             wanted, cuts = (varied, recipe.needed_cuts) if variant else (rows, recipe.cuts)
             if not wanted.empty:
-                jobs.append(_job(store, cache, view, source, wanted, cuts, shard_id))
+                jobs.append(_job(extraction, view, source, wanted, cuts, shard_id))
     return jobs
 
 
-def _usable_precision(
-    settings: Settings,
-    store: ObjectStore,
-    recipe: Recipe,
-    weights: BackboneWeights,
-    views: tuple[View, ...],
-    rows: pd.DataFrame,
-) -> str:
+def _usable_precision(extraction: Extraction, rows: pd.DataFrame) -> str:
     """This machine's best precision, or float32 where films show that it is not good enough."""
+    settings, store, recipe, weights = (
+        extraction.settings,
+        extraction.store,
+        extraction.recipe,
+        extraction.weights,
+    )
     preferred = chosen_precision(settings)
-    for view in views:
+    for view in extraction.views:
         source = pass_of(recipe, weights, view, preferred)
         measure_precision(settings, store, recipe, weights, view, source, recipe.cuts, rows)
-    return settled_precision(settings, store, preferred, needed_extractors(recipe, weights, views, preferred))
+    extractors = needed_extractors(recipe, weights, extraction.views, preferred)
+    return settled_precision(settings, store, preferred, extractors)
 
 
 def _job(
-    store: ObjectStore,
-    cache: LocalCache,
+    extraction: Extraction,
     view: View,
     source: Pass,
     rows: pd.DataFrame,
     cuts: tuple[str, ...],
     shard_id: str,
 ) -> Job:
+    store, cache = extraction.store, extraction.cache
     found = {cut: find_shard(store, cache, source.output(cut), shard_id) for cut in cuts}
     there = {cut: shard for cut, shard in found.items() if shard is not None}
     images = set(rows["sha256"])
@@ -150,16 +180,8 @@ def _job(
     return Job(view, source, rows.reset_index(drop=True), missing, there)
 
 
-def _run(
-    settings: Settings,
-    store: ObjectStore,
-    cache: LocalCache,
-    recipe: Recipe,
-    weights: BackboneWeights,
-    job: Job,
-    shard_id: str,
-) -> None:
-    frozen = FrozenPass.build(recipe, weights, job.view, job.source, job.cuts, job.start is not None)
+def _run(extraction: Extraction, job: Job, shard_id: str) -> None:
+    frozen, store, cache = extraction.frozen(job), extraction.store, extraction.cache
     parts = {cut: cache.folder / f"{uuid.uuid4().hex}.part" for cut in job.cuts}
     try:
         arrays = {
@@ -168,7 +190,7 @@ def _run(
             )
             for cut, path in parts.items()
         }
-        _fill(settings, store, frozen, job, arrays)
+        _fill(extraction, frozen, job, arrays)
         for cut, path in parts.items():
             arrays.pop(cut).flush()
             write_shard(store, cache, job.source.output(cut), shard_id, path, job.images)
@@ -178,11 +200,7 @@ def _run(
 
 
 def _fill(
-    settings: Settings,
-    store: ObjectStore,
-    frozen: FrozenPass,
-    job: Job,
-    arrays: "dict[str, np.memmap[Any, Any]]",
+    extraction: Extraction, frozen: FrozenPass, job: Job, arrays: "dict[str, np.memmap[Any, Any]]"
 ) -> None:
     """Copy what an earlier shard knew of these images; compute the rest."""
     row_of = {image: row for row, image in enumerate(job.images)}
@@ -194,7 +212,7 @@ def _fill(
     done, started = 0, time.monotonic()
     told = started
     answers = (
-        frozen.from_films(settings, store, unknown)
+        frozen.from_films(extraction.settings, extraction.store, unknown)
         if job.start is None
         else frozen.from_features(job.start, list(unknown["sha256"]))
     )

@@ -17,7 +17,6 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts, version_of, weights_digest
 from pneumo_tasks.training.cross_fitted_head import load_held_out, read_out_of_fold
-from pneumo_tasks.training.examples import score
 from pneumo_tasks.training.features import extract_features
 from pneumo_tasks.training.fitting import Fit, fit_stage
 from pneumo_tasks.training.head import load_head, train_head
@@ -25,7 +24,7 @@ from pneumo_tasks.training.network import Network, build_network
 from pneumo_tasks.training.onnx_export import export_onnx
 from pneumo_tasks.training.parity import PrecisionTooLow, check_parity, sample_films
 from pneumo_tasks.training.recipes import Stage
-from pneumo_tasks.training.stage_choice import choose_stage, mean_of, score_reframed
+from pneumo_tasks.training.stage_choice import choose_stage, score_reframed
 from pneumo_tasks.training.workplace import Workplace, prepare
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def _candidate(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
         path = Path(folder) / "candidate.keras"
         exported = _export(place, path)
         probabilities, difference = check_parity(
-            place, path, _scores_of_films(place, exported, place.recipe.stages[-1])
+            place, path, exported, place.validation_scores(exported, place.recipe.stages[-1])
         )
         _write_scores(place, probabilities, facts)
         digest = store.upload(layout.run(run_id, "candidate.keras"), path)
@@ -132,7 +131,7 @@ def _fine_tune_or_not(place: Workplace, stage: Stage) -> tuple[Fit, dict[str, An
     choice = choose_stage(
         place,
         held_out.loc[validation].to_numpy(np.float64),
-        _scores_of_films(place, place.network, stage).astype(np.float64),
+        place.validation_scores(place.network, stage).astype(np.float64),
         before,
         score_reframed(place),
     )
@@ -140,14 +139,6 @@ def _fine_tune_or_not(place: Workplace, stage: Stage) -> tuple[Fit, dict[str, An
     if choice.exported == "head":
         place.network.whole.set_weights(mean)
     return result, facts | {"choice": choice.model_dump(mode="json")}
-
-
-def _scores_of_films(place: Workplace, network: Network, stage: Stage) -> NDArray[np.float32]:
-    """What the network's own trained part says about the cached features of the validation films."""
-    views = score(network.part(stage.cuts, network.answer), place.examples("validation", stage.cuts))
-    if len(place.views) == 1:
-        return views
-    return mean_of(*views.reshape(len(place.views), -1)).astype(np.float32)
 
 
 def _export(place: Workplace, path: Path) -> Network:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.training.artefact import score_images
+from pneumo_tasks.training.examples import mean_of
 from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.reframing import REFRAMINGS
 from pneumo_tasks.training.workplace import Workplace
@@ -82,13 +82,6 @@ def score_reframed(place: Workplace) -> Scores:
 def score_reframed_auc(place: Workplace) -> float:
     """The AUC of the network, as it is now, on the reframed sample."""
     return float(roc_auc_score(_reframed_labels(place), score_reframed(place)))
-
-
-def mean_of(*probabilities: NDArray[Any]) -> Scores:
-    """The probability of the mean logit."""
-    clipped = np.clip(np.stack(probabilities).astype(np.float64), 1e-7, 1 - 1e-7)
-    answer: Scores = expit(logit(clipped).mean(0))
-    return answer
 
 
 def _reframed_labels(place: Workplace) -> NDArray[np.bool_]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pneumo_tasks.dataset.balance import read_class_balance
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
-from pneumo_tasks.training.examples import Examples
+from pneumo_tasks.training.examples import Examples, mean_of, score
 from pneumo_tasks.training.extractors import needed_extractors
 from pneumo_tasks.training.feature_source import FeatureSource
 from pneumo_tasks.training.frames import View
@@ -52,6 +53,19 @@ class Workplace:
     def every_example(self, cuts: tuple[str, ...]) -> Examples:
         """The films of both splits, with their drawn copies: what cross-fitting trains on."""
         return self.source.examples(self.rows.assign(split="train"), "train", cuts, self.class_weights)
+
+    def validation_scores(
+        self, network: Network, stage: Stage, source: FeatureSource | None = None
+    ) -> NDArray[np.float32]:
+        """What the part of ``network`` after the stage's cuts says about each validation film.
+
+        Its features are those of the run, or of another ``source``; several views answer as the file does.
+        """
+        given = (source or self.source).examples(self.rows, "validation", stage.cuts, self.class_weights)
+        views = score(network.part(stage.cuts, network.answer), given)
+        if len(self.views) == 1:
+            return views
+        return mean_of(*views.reshape(len(self.views), -1)).astype(np.float32)
 
     def part(self, stage: Stage) -> Any:
         """The model that a stage trains, its layers frozen and thawed as the stage says."""

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,13 @@ from pneumo_tasks import layout
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.artefact import load_artefact, score_images
 from pneumo_tasks.training.backbones import resolve_weights
 from pneumo_tasks.training.candidate import read_candidate
 from pneumo_tasks.training.extractors import Extractor, pass_of
 from pneumo_tasks.training.feature_shards import open_shard
-from pneumo_tasks.training.features import extract_features
+from pneumo_tasks.training.features import extract_exactly, extract_features
+from pneumo_tasks.training.films import read_image
 from pneumo_tasks.training.fine_tuning import fine_tune_block5
 from pneumo_tasks.training.frames import SQUASH
 from pneumo_tasks.training.hardware import best_precision, processor_flags
@@ -42,7 +45,9 @@ def _extractor(settings: Settings, store: ObjectStore, cut: str, precision: str)
 
 
 @has_bfloat16
-def test_features_in_bfloat16_train_a_model_whose_file_decides(small: Settings, store: ObjectStore) -> None:
+def test_features_in_bfloat16_train_a_model_whose_file_decides(
+    small: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
     write_snapshot(store, images=20)
     settings = small.model_copy(update={"precision": "mixed_bfloat16"})
     for shard in ("shard0", "shard1"):
@@ -60,6 +65,27 @@ def test_features_in_bfloat16_train_a_model_whose_file_decides(small: Settings, 
     assert 0 < facts["relative_errors"]["block5_pool"] < ERROR_LIMIT
     scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
     assert len(scores) == 8
+    path = tmp_path / "candidate.keras"
+    path.write_bytes(store.read(layout.run(RUN, "candidate.keras")))
+    rows = prepare(settings, store, RUN, SNAPSHOT).rows.set_index("sha256").loc[scores["sha256"]]
+    films = [read_image(settings, store, key, digest) for digest, key in rows["key"].items()]
+    np.testing.assert_allclose(score_images(load_artefact(path), films), scores["probability"], atol=1e-4)
+
+
+@has_bfloat16
+def test_the_film_behind_an_exact_score_is_computed_in_float32_once(
+    small: Settings, store: ObjectStore
+) -> None:
+    rows = write_snapshot(store, images=20)
+    settings = small.model_copy(update={"precision": "mixed_bfloat16"})
+    extractor = _extractor(settings, store, "block4_pool", "float32")
+    extract_exactly(settings, store, SNAPSHOT, "validation")
+    judged = rows[(rows["split"] == "validation") & (rows["shard"] == "shard0")]
+    assert open_shard(store, LocalCache(settings), extractor, "shard0").index.images == list(judged["sha256"])
+
+    for key in rows["key"]:
+        store.delete(key)  # the films are not needed again
+    extract_exactly(settings, store, SNAPSHOT, "validation")
 
 
 @has_bfloat16

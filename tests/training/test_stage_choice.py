@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_tasks.training.stage_choice import ASKED, choose_stage, mean_of
+from pneumo_tasks.training.examples import mean_of
+from pneumo_tasks.training.stage_choice import ASKED, choose_stage
 
 RNG = np.random.default_rng(0)
 ILL = np.arange(60) % 2 == 1
