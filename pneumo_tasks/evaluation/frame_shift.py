@@ -18,7 +18,13 @@ from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.scoring import read_images
 from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import Framed, FrameGauge, file_facts, shortcut_auc
+from pneumo_tasks.evaluation.shortcuts import (
+    Framed,
+    FrameGauge,
+    drawn_frames,
+    file_facts,
+    shortcut_auc,
+)
 from pneumo_tasks.intake.adversarial import adversarial_auc, standardised
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import LABELS, Settings
@@ -28,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FILMS = 500  # of each label and split, at most
 _FEWEST = 20  # of a label and split; with fewer, nothing is said
+_VERSION = 2  # of what is measured
 FRAMES = ("as received", "in the standard frame")
 
 
@@ -45,16 +52,19 @@ def measure_frame_shift(
     every = pd.concat([training_rows(store, snapshot_id), test], ignore_index=True)
     films = first_of_each(every, ["split", "label"], FILMS).reset_index(drop=True)
     limits = [settings.max_shortcut_auc, settings.max_drift_auc, settings.max_unaligned]
-    digest = sha256(canonical_json([sha256(template.tobytes()), sha256(test.to_csv().encode()), limits]))
+    given = [_VERSION, sha256(template.tobytes()), sha256(test.to_csv().encode()), limits]
+    digest = sha256(canonical_json(given))
     key = layout.dataset(snapshot_id, f"frame-shift-{digest[:16]}.json")
     try:
         return [ShiftFact.model_validate(fact) for fact in store.read_json(key)]
     except ObjectMissing:
         pass
-    framed = FrameGauge(template).measure(read_images(store, films))
+    gauge = FrameGauge(template)
+    framed = gauge.measure(read_images(store, films))
+    _, drawn = gauge.measure(drawn_frames(read_images(store, films[films["split"] != "test"])))
     facts = [
         *_alignment(settings, films, framed[0]),
-        *_shortcuts(settings, films, framed),
+        *_shortcuts(settings, films, framed, drawn),
         *_domains(settings, films, framed),
     ]
     store.put_json(key, [fact.model_dump(mode="json") for fact in facts])
@@ -78,8 +88,13 @@ def _alignment(settings: Settings, films: pd.DataFrame, received: Framed) -> Ite
         )
 
 
-def _shortcuts(settings: Settings, films: pd.DataFrame, framed: tuple[Framed, Framed]) -> Iterator[ShiftFact]:
-    """How well the label of training films is predicted from what has nothing to do with it."""
+def _shortcuts(
+    settings: Settings, films: pd.DataFrame, framed: tuple[Framed, Framed], drawn: Framed
+) -> Iterator[ShiftFact]:
+    """How well the label of training films is predicted from what has nothing to do with it.
+
+    ``drawn`` are the same films in frames drawn at random, where no framing is left to tell.
+    """
     known = (films["split"] != "test").to_numpy(bool)
     ill, patients = (films["label"] == LABELS[1]).to_numpy(bool)[known], films["patient"][known]
     for frame, seen in zip(FRAMES, framed, strict=True):
@@ -87,6 +102,8 @@ def _shortcuts(settings: Settings, films: pd.DataFrame, framed: tuple[Framed, Fr
         yield _fact("training films", f"label from geometry alone, {frame}", auc, settings.max_shortcut_auc)
         auc = shortcut_auc(seen.exposure[known], ill, patients)
         yield _fact("training films", f"label from exposure alone, {frame}", auc)
+    auc = shortcut_auc(drawn.geometry, ill, patients)
+    yield _fact("training films", f"label from geometry alone, {FRAMES[1]}, if framed at random", auc)
     auc = shortcut_auc(file_facts(films[known]), ill, patients)
     yield _fact("training films", "label from the files' sizes alone, as received", auc)
 

@@ -6,7 +6,7 @@ model that learned them fails where films are framed otherwise, and no validatio
 films can tell. Measured as received, and again on the films as the standard frame leaves them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from pneumo_tasks.training import alignment
 from pneumo_tasks.training.alignment import SIDE, Matrix
 from pneumo_tasks.training.artefact import by_size, chunks
 from pneumo_tasks.training.frames import resize, squash
+from pneumo_tasks.training.reframing import reframed
 
 Values = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ THUMBNAIL = 32
 _FOLDS = 5
 _RIM = 0.1  # of each side
 _WHOLE = (0, SIDE, 0, SIDE)
+_DRAWN_ZOOM, _DRAWN_SHIFT = 0.22, 0.12  # wider than films differ: of the log of a side, and of a side
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,18 @@ class FrameGauge:
         answers = [by_size(lambda batch: self._model(batch).numpy(), chunk) for chunk in chunks(films)]
         before, after = np.split(np.concatenate(answers), 2, axis=1)
         return _framed(before), _framed(after)
+
+
+def drawn_frames(films: Iterable[Grey]) -> Iterator[Grey]:
+    """The films, each in a frame drawn at random, the same each time: how it lies then says nothing.
+
+    What the label is still predicted with is the disease, which the alignment sees: a floor for the measure.
+    """
+    rng = np.random.default_rng(SEED)
+    for film in films:
+        across, down = np.exp(rng.uniform(-_DRAWN_ZOOM, _DRAWN_ZOOM, 2))
+        right, lower = rng.uniform(-_DRAWN_SHIFT, _DRAWN_SHIFT, 2)
+        yield reframed(film, float(across), float(down), float(right), float(lower))
 
 
 def shortcut_auc(nuisance: Values, ill: NDArray[np.bool_], patients: Iterable[str]) -> float:

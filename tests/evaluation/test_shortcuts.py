@@ -8,7 +8,7 @@ from pneumo_tasks import layout
 from pneumo_tasks.evaluation import frame_shift
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import FrameGauge, shortcut_auc
+from pneumo_tasks.evaluation.shortcuts import FrameGauge, drawn_frames, shortcut_auc
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.reframing import reframed
@@ -55,6 +55,16 @@ def test_the_standard_frame_takes_the_geometry_away(leaning: Any) -> None:
     assert before.thumbnail.shape == after.thumbnail.shape == (80, 32, 32)
 
 
+def test_framing_drawn_at_random_tells_no_label(leaning: Any) -> None:
+    films, ill, gauge = leaning
+    drawn = list(drawn_frames(films))
+    patients = [str(number) for number in range(len(films))]
+    told = [shortcut_auc(gauge.measure(given)[0].geometry, ill, patients) for given in (films, drawn)]
+    assert told[1] < told[0] - 0.1
+    for one, again in zip(drawn, drawn_frames(films), strict=True):
+        np.testing.assert_array_equal(one, again)
+
+
 def test_a_bucket_without_a_template_says_nothing(environment: None, store: ObjectStore) -> None:
     assert measure_frame_shift(Settings.load(), store, "snapshot-1", pd.DataFrame()) == []
 
@@ -90,6 +100,9 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     geometry = by_name["training films", "label from geometry alone, as received"]
     assert geometry.verdict == "warning"
     assert float(geometry.found) > float(geometry.limit.removeprefix("at most "))
+    drawn = by_name["training films", "label from geometry alone, in the standard frame, if framed at random"]
+    assert (drawn.verdict, drawn.limit) == ("pass", "")
+    assert 0 <= float(drawn.found) <= 1
     assert ("train against test, NORMAL", "adversarial AUC, in the standard frame") in by_name
     assert "of 40" in by_name["test films, NORMAL", "not brought to the standard frame"].found
 
