@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pneumo_tasks.object_store import sha256
 from pneumo_tasks.training.recipes import Recipe
 
+_WHOLE, _EDGE = 224, 28  # px
+
 
 @dataclass(frozen=True)
 class View:
@@ -50,7 +52,14 @@ def squash(image: Any, side: int) -> Any:
     return resize(ops.cast(image[..., 0], "float32"), side)
 
 
+def core(image: Any, side: int) -> Any:
+    """The film without its outer eighth: markers, borders and collimation lie there, and tell the origin."""
+    film = squash(image, _WHOLE)
+    return resize(film[:, _EDGE:-_EDGE, _EDGE:-_EDGE], side)
+
+
 SQUASH = View("squash", sha256(b"squash: anti-aliased triangle filter, version 1"), squash)
+CORE = View("core", sha256(b"core: 224 px without 28 at each edge, version 1"), core)
 
 
 def _resize_weights(ones: Any, side: int) -> Any:

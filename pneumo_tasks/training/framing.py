@@ -7,12 +7,12 @@ from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.frames import SQUASH, View
 from pneumo_tasks.training.recipes import Recipe
-from pneumo_tasks.training.standard_frame import both, standard
+from pneumo_tasks.training.standard_frame import combined, standard
 
 FRAMES: dict[str, Callable[[Settings, ObjectStore, str], tuple[View, ...]]] = {
     "squash": lambda _settings, _store, _snapshot_id: (SQUASH,),
     "standard": standard,
-    "both": both,
+    "combined": combined,
 }
 
 

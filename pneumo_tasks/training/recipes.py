@@ -95,11 +95,11 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             "vgg16-standard-frame",
-            "Lungs brought to one frame, beside the whole film; a linear head, cross-fitted",
+            "Lungs in one frame, beside the film with and without its rim; a linear head, cross-fitted",
             "vgg16",
             150,
             _CROSS_FITTED,
-            frame="both",
+            frame="combined",
             head_kind="linear",
             augmentation="crops",
             variants=1,
@@ -111,7 +111,7 @@ RECIPES: dict[str, Recipe] = {
             150,
             _CROSS_FITTED,
             Stage(("block3_gap", "block4_pool"), epochs=2, rate=1e-5, trainable=("block5_",), decay="cosine"),
-            frame="both",
+            frame="combined",
             head_kind="linear",
         ),
         Recipe(

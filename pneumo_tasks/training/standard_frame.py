@@ -12,7 +12,7 @@ from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training import alignment
 from pneumo_tasks.training.alignment import Matrix
-from pneumo_tasks.training.frames import SQUASH, View, squash
+from pneumo_tasks.training.frames import CORE, SQUASH, View, squash
 from pneumo_tasks.training.template import find_template
 
 _VERSION = "ecc, soft edge, lungs' box, version 1"
@@ -35,7 +35,10 @@ def standard(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[
     return (standard_view(find_template(settings, store, snapshot_id)),)
 
 
-def both(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[View, ...]:
-    """The aligned view, and the whole film for what the alignment cuts off or gets wrong."""
+def combined(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[View, ...]:
+    """The aligned view; the whole film for what the alignment gets wrong; and its core, blind to the rim.
+
+    Only the core is varied: a crop of it stands for a crop of the film.
+    """
     (aligned,) = standard(settings, store, snapshot_id)
-    return (dataclasses.replace(aligned, varied=False), SQUASH)
+    return (dataclasses.replace(aligned, varied=False), dataclasses.replace(SQUASH, varied=False), CORE)

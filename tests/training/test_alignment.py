@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumo_tasks.evaluation.probes import occlude_rim
 from pneumo_tasks.training.alignment import ACCEPTED, CORRELATION, GRID
-from pneumo_tasks.training.frames import squash
+from pneumo_tasks.training.frames import CORE
 from pneumo_tasks.training.reframing import reframed
 from pneumo_tasks.training.standard_frame import standard_view
 from pneumo_tasks.training.template import fit_template
@@ -96,12 +97,26 @@ def test_a_larger_copy_of_a_film_gives_nearly_the_same_pixels(framer: Framer) ->
     assert difference.mean() < 3.0
 
 
-def test_the_whole_film_and_the_aligned_one_are_of_one_size() -> None:
+def test_the_core_of_a_film_is_the_same_whatever_its_rim_shows(framer: Framer) -> None:
+    import keras
+
+    image = keras.Input((None, None, 1), dtype="uint8")
+    model = keras.Model(image, CORE.build(image, 150))
+    films = [*framer.films[:2], np.random.default_rng(0).integers(0, 256, (500, 380), dtype=np.uint8)]
+    for film in films:
+        masked = occlude_rim(film)
+        assert (film != masked).any()
+        whole, rimless = (model.predict_on_batch(given[None, ..., None]) for given in (film, masked))
+        assert whole.shape == (1, 150, 150)
+        np.testing.assert_allclose(whole, rimless, atol=1e-3)
+
+
+def test_the_core_and_the_aligned_film_are_of_one_size() -> None:
     import keras
 
     image = keras.Input((None, None, 1), dtype="uint8")
     view = standard_view(np.eye(GRID, dtype=np.float32), iterations=1)
-    assert view.build(image, SIDE).shape == squash(image, SIDE).shape == (None, SIDE, SIDE)
+    assert view.build(image, SIDE).shape == CORE.build(image, SIDE).shape == (None, SIDE, SIDE)
 
 
 def test_another_template_is_another_view() -> None:

@@ -24,7 +24,7 @@ from pneumo_tasks.training.cross_fitting import LinearHead
 from pneumo_tasks.training.features import extract_features
 from pneumo_tasks.training.films import read_image
 from pneumo_tasks.training.fine_tuning import fine_tune_block5
-from pneumo_tasks.training.frames import SQUASH
+from pneumo_tasks.training.frames import CORE, SQUASH
 from pneumo_tasks.training.head import train_head
 from pneumo_tasks.training.network import build_network
 from pneumo_tasks.training.recipes import Recipe
@@ -42,26 +42,27 @@ def standard(
     small_recipe("small-standard", "vgg16-standard-frame")
     template = np.stack(chests(2)[0]).mean(0)[::4, ::4].astype(np.float32)
     aligned = dataclasses.replace(standard_view(template, iterations=2), varied=False)
-    monkeypatch.setitem(framing.FRAMES, "both", lambda *_: (aligned, SQUASH))
+    squash = dataclasses.replace(SQUASH, varied=False)
+    monkeypatch.setitem(framing.FRAMES, "combined", lambda *_: (aligned, squash, CORE))
     return small.model_copy(update={"recipe": "small-standard"})
 
 
-def test_the_file_says_of_both_views_what_the_cached_path_says(
+def test_the_file_says_of_all_views_what_the_cached_path_says(
     standard: Settings, store: ObjectStore, tmp_path: Path
 ) -> None:
     rows = write_snapshot(store, images=30, shards=1)
-    assert extract_features(standard, store, SNAPSHOT, "shard0")["computed"] == 90
+    assert extract_features(standard, store, SNAPSHOT, "shard0")["computed"] == 120
     assert extract_features(standard, store, SNAPSHOT, "shard0")["computed"] == 0
     train_head(standard, store, RUN, SNAPSHOT)
     fine_tune_block5(standard, store, RUN, SNAPSHOT)
     candidate = read_candidate(store, RUN)
-    assert set(candidate.frame) == {"standard", "squash"}
+    assert set(candidate.frame) == {"standard", "squash", "core"}
     assert (candidate.parity or 0) < 1e-4
 
     scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
     assert sorted(scores["sha256"]) == sorted(rows["sha256"])  # every film, each judged where it was held out
     judged = store.read_json(layout.run(RUN, "head/history.json"))["cross_fitting"]
-    assert (judged["folds"], judged["films"], judged["examples"]) == (5, 30, 90)
+    assert (judged["folds"], judged["films"], judged["examples"]) == (5, 30, 120)
     assert judged["patient_folds"]["auc"] == pytest.approx(
         roc_auc_score(scores["label"] == "PNEUMONIA", scores["probability"])
     )
@@ -70,8 +71,8 @@ def test_the_file_says_of_both_views_what_the_cached_path_says(
 
     place = prepare(standard, store, RUN, SNAPSHOT)
     assert (
-        list(place.every_example(("pooled",)).variant) == [0] * 60 + [1] * 30
-    )  # the whole film alone is cut
+        list(place.every_example(("pooled",)).variant) == [0] * 90 + [1] * 30
+    )  # the film's core alone is cut
     assert set(place.examples("validation", ("pooled",)).variant) == {0}
 
     path = tmp_path / "model.keras"
@@ -83,7 +84,7 @@ def test_the_file_says_of_both_views_what_the_cached_path_says(
     model = load_artefact(path)
     found = ask(model, films)
     logit = keras_part(model, "head_logit").predict_on_batch(np.stack(films[1:4])[..., None])
-    mean = logit.reshape(2, 3).mean(0)
+    mean = logit.reshape(3, 3).mean(0)
     np.testing.assert_allclose(found.probability[1:4], 1 / (1 + np.exp(-mean)), atol=1e-6)
     assert found.aligned is not None
     assert found.likeness is not None
