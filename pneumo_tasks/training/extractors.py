@@ -71,13 +71,14 @@ def needed_extractors(
 def pass_of(recipe: Recipe, weights: BackboneWeights, view: View, precision: str, variant: int = 0) -> Pass:
     """The pass for one view and variant of the recipe; the films themselves are shared by all recipes."""
     kind, number = (recipe.augmentation, variant) if variant else ORIGINAL
+    exact = "" if precision == "float32" else ", first convolution in float32"
     return Pass(
         backbone=weights.name,
         weights_sha256=weights.sha256,
         image_size=recipe.image_size,
         frame=view.name,
         frame_sha256=view.sha256,
-        preprocessing="grey to 3 channels, keras.applications",
+        preprocessing="grey to 3 channels, keras.applications" + exact,
         precision=precision,
         augmentation=kind,
         variant=number,

@@ -10,7 +10,7 @@ from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import load_artefact, score_images
-from pneumo_tasks.training.backbones import resolve_weights
+from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.candidate import read_candidate
 from pneumo_tasks.training.extractors import Extractor, pass_of
 from pneumo_tasks.training.feature_shards import open_shard
@@ -21,6 +21,7 @@ from pneumo_tasks.training.frames import SQUASH
 from pneumo_tasks.training.hardware import best_precision, processor_flags
 from pneumo_tasks.training.head import train_head
 from pneumo_tasks.training.local_cache import LocalCache
+from pneumo_tasks.training.network import build_network
 from pneumo_tasks.training.parity import LOWER_PRECISION, SAME_PRECISION, PrecisionTooLow
 from pneumo_tasks.training.precision import (
     ERROR_LIMIT,
@@ -29,7 +30,7 @@ from pneumo_tasks.training.precision import (
     relative_error,
     settled_precision,
 )
-from pneumo_tasks.training.recipes import find_recipe
+from pneumo_tasks.training.recipes import FRAME, find_recipe
 from pneumo_tasks.training.workplace import prepare
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 
@@ -111,6 +112,19 @@ def test_a_file_too_far_from_features_in_bfloat16_is_made_again_in_float32(
     assert extract_features(automatic, store, SNAPSHOT, "shard0")["precision"] == "float32"
     with pytest.raises(BadConfiguration, match="other probabilities than its file"):
         extract_features(asked, store, SNAPSHOT, "shard0")
+
+
+def test_every_grey_level_reaches_the_first_convolution_in_bfloat16_too() -> None:
+    recipe = find_recipe("article-vgg16-head")
+    weights = BackboneWeights("vgg16", "random", "0" * 64, True, None)
+    frames = np.tile(np.arange(256, dtype=np.float32)[:, None, None, None], (1, 150, 150, 1))[::17]
+    lower, exact = (
+        build_network(recipe, weights, (SQUASH,), 7, precision)
+        .part((FRAME,), "block1_conv1")
+        .predict_on_batch(frames)
+        for precision in ("mixed_bfloat16", "float32")
+    )
+    np.testing.assert_allclose(lower, exact, rtol=1e-5, atol=1e-4)
 
 
 def test_training_uses_what_was_extracted_whatever_its_own_precision(
