@@ -61,9 +61,8 @@ def _candidate(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
     with tempfile.TemporaryDirectory(prefix="pneumo-") as folder:
         path = Path(folder) / "candidate.keras"
         exported = _export(place, path)
-        probabilities, difference = check_parity(
-            place, path, exported, place.validation_scores(exported, place.recipe.stages[-1])
-        )
+        probabilities = place.validation_scores(exported, place.recipe.stages[-1])
+        difference = check_parity(place, path, probabilities)
         _write_scores(place, probabilities, facts)
         digest = store.upload(layout.run(run_id, "candidate.keras"), path)
         onnx = _export_onnx(place, path)

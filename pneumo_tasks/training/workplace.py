@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.examples import Examples, mean_of, score
 from pneumo_tasks.training.extractors import needed_extractors
 from pneumo_tasks.training.feature_source import FeatureSource
+from pneumo_tasks.training.features import extract_exactly
 from pneumo_tasks.training.frames import View
 from pneumo_tasks.training.framing import resolve_views
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
@@ -47,22 +49,30 @@ class Workplace:
         """What the features are in, and what training computes in."""
         return f"{self.source.precision}, {self.hardware.training_precision}"
 
+    @cached_property
+    def exact(self) -> FeatureSource:
+        """The validation films in float32, made where they are missing."""
+        extract_exactly(self.settings, self.store, self.snapshot_id, "validation")
+        return dataclasses.replace(self.source, precision="float32", _open={})
+
     def examples(self, split: str, cuts: tuple[str, ...]) -> Examples:
-        return self.source.examples(self.rows, split, cuts, self.class_weights)
+        """The films of a split. Whatever is trained on, what epochs and threshold are chosen on is float32;
+        but for a cross-fitted recipe, which trains on the validation films as well.
+        """
+        lower = self.source.precision != "float32" and not self.recipe.cross_fitted
+        source = self.exact if lower and split == "validation" else self.source
+        return source.examples(self.rows, split, cuts, self.class_weights)
 
     def every_example(self, cuts: tuple[str, ...]) -> Examples:
         """The films of both splits, with their drawn copies: what cross-fitting trains on."""
         return self.source.examples(self.rows.assign(split="train"), "train", cuts, self.class_weights)
 
-    def validation_scores(
-        self, network: Network, stage: Stage, source: FeatureSource | None = None
-    ) -> NDArray[np.float32]:
+    def validation_scores(self, network: Network, stage: Stage) -> NDArray[np.float32]:
         """What the part of ``network`` after the stage's cuts says about each validation film.
 
-        Its features are those of the run, or of another ``source``; several views answer as the file does.
+        Several views answer as the file does.
         """
-        given = (source or self.source).examples(self.rows, "validation", stage.cuts, self.class_weights)
-        views = score(network.part(stage.cuts, network.answer), given)
+        views = score(network.part(stage.cuts, network.answer), self.examples("validation", stage.cuts))
         if len(self.views) == 1:
             return views
         return mean_of(*views.reshape(len(self.views), -1)).astype(np.float32)

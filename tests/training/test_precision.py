@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from pneumo_tasks import layout
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.training import framing
 from pneumo_tasks.training.artefact import load_artefact, score_images
 from pneumo_tasks.training.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.candidate import read_candidate
@@ -22,7 +24,7 @@ from pneumo_tasks.training.hardware import best_precision, processor_flags
 from pneumo_tasks.training.head import train_head
 from pneumo_tasks.training.local_cache import LocalCache
 from pneumo_tasks.training.network import build_network
-from pneumo_tasks.training.parity import LOWER_PRECISION, SAME_PRECISION, PrecisionTooLow
+from pneumo_tasks.training.parity import SAME_PRECISION, PrecisionTooLow
 from pneumo_tasks.training.precision import (
     ERROR_LIMIT,
     read_error,
@@ -30,7 +32,7 @@ from pneumo_tasks.training.precision import (
     relative_error,
     settled_precision,
 )
-from pneumo_tasks.training.recipes import FRAME, find_recipe
+from pneumo_tasks.training.recipes import FRAME, Recipe, find_recipe
 from pneumo_tasks.training.workplace import prepare
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 
@@ -59,9 +61,13 @@ def test_features_in_bfloat16_train_a_model_whose_file_decides(
 
     train_head(settings, store, RUN, SNAPSHOT)
     fine_tune_block5(settings, store, RUN, SNAPSHOT)
+    place = prepare(settings, store, RUN, SNAPSHOT)
+    kept = {split: place.examples(split, ("block4_pool",)).arrays[0] for split in ("train", "validation")}
+    assert {array.dtype for array in kept["train"]} == {np.dtype(np.float16)}
+    assert {array.dtype for array in kept["validation"]} == {np.dtype(np.float32)}
     candidate = read_candidate(store, RUN)
     assert candidate.precision == "mixed_bfloat16"
-    assert 0 < (candidate.parity or 0) <= LOWER_PRECISION
+    assert (candidate.parity or 0) <= SAME_PRECISION
     facts = store.read_json(layout.run(RUN, "head/history.json"))["precision"]
     assert 0 < facts["relative_errors"]["block5_pool"] < ERROR_LIMIT
     scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
@@ -91,16 +97,18 @@ def test_the_film_behind_an_exact_score_is_computed_in_float32_once(
 
 @has_bfloat16
 def test_a_file_too_far_from_features_in_bfloat16_is_made_again_in_float32(
-    small: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    small: Settings, store: ObjectStore, small_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    small_recipe("cross-fitted", "vgg16-standard-frame")
+    monkeypatch.setitem(framing.FRAMES, "combined", lambda *_: (SQUASH,))
     monkeypatch.setattr("pneumo_tasks.training.parity.LOWER_PRECISION", 1e-9)
     write_snapshot(store, images=20)
-    automatic = small.model_copy(update={"precision": "auto"})
+    automatic = small.model_copy(update={"recipe": "cross-fitted", "precision": "auto"})
     for shard in ("shard0", "shard1"):
         extract_features(automatic, store, SNAPSHOT, shard)
     train_head(automatic, store, RUN, SNAPSHOT)
     lower = store.read(layout.run(RUN, "head/weights.npz"))
-    asked = small.model_copy(update={"precision": "mixed_bfloat16"})
+    asked = automatic.model_copy(update={"precision": "mixed_bfloat16"})
     with pytest.raises(PrecisionTooLow, match="PNEUMO_PRECISION=float32"):
         fine_tune_block5(asked, store, RUN, SNAPSHOT)
 
