@@ -18,13 +18,7 @@ from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.scoring import read_images
 from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import (
-    Framed,
-    FrameGauge,
-    drawn_frames,
-    file_facts,
-    shortcut_auc,
-)
+from pneumo_tasks.evaluation.shortcuts import Framed, FrameGauge, drawn_frames, file_facts, shortcut_auc
 from pneumo_tasks.intake.adversarial import adversarial_auc, standardised
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import LABELS, Settings

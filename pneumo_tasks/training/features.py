@@ -101,11 +101,11 @@ def extract_features(
     return _extract(extraction, rows, shard_id)
 
 
-def extract_exactly(settings: Settings, store: ObjectStore, snapshot_id: str, split: str) -> None:
-    """Make sure that the features of one split's films are there in float32, for the recipe's cuts."""
+def extract_exactly(settings: Settings, store: ObjectStore, snapshot_id: str, *splits: str) -> None:
+    """Make sure that the features of these splits' films are there in float32, for the recipe's cuts."""
     exact = settings.model_copy(update={"precision": "float32"})
     extraction = Extraction.prepare(exact, store, snapshot_id)
-    rows = extraction.training[extraction.training["split"] == split]
+    rows = extraction.training[extraction.training["split"].isin(splits)]
     for shard_id, part in rows.groupby("shard", sort=True):
         _extract(extraction, part, str(shard_id))
 
@@ -150,12 +150,8 @@ def _jobs(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> list[Job
 
 def _usable_precision(extraction: Extraction, rows: pd.DataFrame) -> str:
     """This machine's best precision, or float32 where films show that it is not good enough."""
-    settings, store, recipe, weights = (
-        extraction.settings,
-        extraction.store,
-        extraction.recipe,
-        extraction.weights,
-    )
+    settings, store = extraction.settings, extraction.store
+    recipe, weights = extraction.recipe, extraction.weights
     preferred = chosen_precision(settings)
     for view in extraction.views:
         source = pass_of(recipe, weights, view, preferred)

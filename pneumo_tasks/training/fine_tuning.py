@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks import journal, layout
-from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.artefact import save_artefact
 from pneumo_tasks.training.candidate import BackboneFacts, Candidate, OnnxFacts, version_of, weights_digest
 from pneumo_tasks.training.cross_fitted_head import load_held_out, read_out_of_fold
-from pneumo_tasks.training.features import extract_features
+from pneumo_tasks.training.features import extract_exactly
 from pneumo_tasks.training.fitting import Fit, fit_stage
 from pneumo_tasks.training.head import load_head, train_head
 from pneumo_tasks.training.network import Network, build_network
@@ -45,9 +44,8 @@ def fine_tune_block5(settings: Settings, store: ObjectStore, run_id: str, snapsh
         if settings.precision != "auto":
             raise
         log.warning("%s Now everything again in float32.", error)
+        extract_exactly(settings, store, snapshot_id, "train", "validation")
         exact = settings.model_copy(update={"precision": "float32"})
-        for shard in dict.fromkeys(training_rows(store, snapshot_id)["shard"]):
-            extract_features(exact, store, snapshot_id, shard)
         train_head(exact, store, run_id, snapshot_id)
         facts = _candidate(exact, store, run_id, snapshot_id)
     return facts | {"seconds": round(time.monotonic() - started, 3)}

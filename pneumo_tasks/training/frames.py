@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.object_store import sha256
+from pneumo_tasks.training.alignment import SIDE
 from pneumo_tasks.training.recipes import Recipe
 
-_WHOLE, _EDGE = 224, 28  # px
+_EDGE = SIDE // 8
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def squash(image: Any, side: int) -> Any:
 
 def core(image: Any, side: int) -> Any:
     """The film without its outer eighth: markers, borders and collimation lie there, and tell the origin."""
-    film = squash(image, _WHOLE)
+    film = squash(image, SIDE)
     return resize(film[:, _EDGE:-_EDGE, _EDGE:-_EDGE], side)
 
 
