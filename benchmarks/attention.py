@@ -24,11 +24,15 @@ from pneumo_tasks.evaluation.scoring import StoredModel, read_images
 from pneumo_tasks.evaluation.shortcuts import FrameGauge
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.alignment import BOX, GRID, SIDE
+from pneumo_tasks.training.affine_maps import BOX, GRID, SIDE
 from pneumo_tasks.training.candidate import read_candidate
+from pneumo_tasks.training.frames import CORE, EDGE
+from pneumo_tasks.training.framing import resolve_views
+from pneumo_tasks.training.recipes import find_recipe
 from pneumo_tasks.training.template import read_template
 
 TILE = 150
+VIEWS = 3  # a strip is as wide as the frame with the most
 
 
 def main() -> None:
@@ -37,7 +41,7 @@ def main() -> None:
     store = ObjectStore.connect(settings)
     found, strips = [], []
     for run_id in options.runs:
-        facts, rows = measure(store, run_id, options.films)
+        facts, rows = measure(settings, store, run_id, options.films)
         found.append(facts)
         strips.append(rows)
     if options.panel:
@@ -47,7 +51,9 @@ def main() -> None:
     print(json.dumps(found, indent=1))
 
 
-def measure(store: ObjectStore, run_id: str, count: int) -> tuple[dict[str, Any], list[Any]]:
+def measure(
+    settings: Settings, store: ObjectStore, run_id: str, count: int
+) -> tuple[dict[str, Any], list[Any]]:
     """Mean share of the attention inside the lungs' box, and one strip of pictures a film."""
     candidate = read_candidate(store, run_id)
     summary = snapshot_summary(store, candidate.snapshot_id)
@@ -57,35 +63,46 @@ def measure(store: ObjectStore, run_id: str, count: int) -> tuple[dict[str, Any]
     geometry = FrameGauge(read_template(store)).measure(films)[0].geometry
     with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
         heats = grad_cam(stored.model, films)
-    aligned = "standard" in candidate.frame  # then it is the first view, and all of it lies in the box
-    shares, areas, strips = [], [], []
+    recipe = find_recipe(candidate.recipe)
+    views = [view.name for view in resolve_views(settings, store, recipe, candidate.snapshot_id)]
+    masses, areas, strips = [], [], []
     for heat, parameters in zip(heats, geometry, strict=True):
         strips.append(_strip(heat))
-        box = inside_box(parameters, heat.maps.shape[1]) if heat else None
-        if heat is not None and box is not None:
-            inside = [np.ones_like(box) if aligned and view == 0 else box for view in range(len(heat.maps))]
-            shares.append(float((heat.maps * np.stack(inside)).sum() / heat.maps.sum()))
-            areas.append(float(box.mean()))
+        if heat is None:
+            continue
+        inside = np.stack([inside_box(view, parameters, heat.maps.shape[1]) for view in views])
+        masses.append(np.stack([(heat.maps * inside).sum((1, 2)), heat.maps.sum((1, 2))]))
+        areas.append(inside.mean((1, 2)))
+    held, all_of_it = np.stack(masses, 1)  # of each film and view
     facts = {
         "recipe": candidate.recipe,
         "run_id": run_id,
         "films": len(films),
-        "films_with_a_map": len(shares),
-        "share_of_attention_in_the_box": float(np.mean(shares)),
-        "smallest_share": float(np.min(shares)),
+        "films_with_a_map": len(masses),
+        "share_of_attention_in_the_box": float((held.sum(1) / all_of_it.sum(1)).mean()),
+        "smallest_share": float((held.sum(1) / all_of_it.sum(1)).min()),
         "share_of_the_area_in_the_box": float(np.mean(areas)),
+        "by_view": {
+            view: {"attention": round(float(share), 3), "area": round(float(area), 3)}
+            for view, share, area in zip(
+                views, held.sum(0) / all_of_it.sum(0), np.mean(areas, 0), strict=True
+            )
+        },
     }
     return facts, strips
 
 
-def inside_box(parameters: Any, side: int) -> Any:
-    """Which cells of a map over the whole film lie in the lungs' box, 0 or 1, (side, side)."""
-    centre = (GRID - 1) / 2
-    cells = ((np.arange(side) + 0.5) * GRID / side - 0.5 - centre) / centre
+def inside_box(view: str, parameters: Any, side: int) -> Any:
+    """Which cells of a map over a view of the film lie in the lungs' box, 0 or 1, (side, side)."""
+    if view == "standard":
+        return np.ones((side, side))  # it is cut to the box
+    centre, margin = (GRID - 1) / 2, EDGE / SIDE if view == CORE.name else 0.0
+    share = margin + (1 - 2 * margin) * (np.arange(side) + 0.5) / side
+    cells = (share * GRID - 0.5 - centre) / centre
     x, y = np.meshgrid(cells, cells)
     a, b, c, d, e, f = parameters
     template = np.linalg.solve([[a, b], [d, e]], np.stack([x.ravel() - c, y.ravel() - f]))
-    u, v = (template * centre + centre) * SIDE / GRID
+    u, v = (template * centre + centre + 0.5) * SIDE / GRID
     left, right, top, bottom = BOX
     return ((u >= left) & (u < right) & (v >= top) & (v < bottom)).reshape(side, side).astype(float)
 
@@ -97,16 +114,17 @@ def _chosen(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def _strip(heat: Heat | None) -> Any:
     """The views of a film side by side, the attention in orange."""
-    if heat is None:
-        return np.zeros((TILE, 2 * TILE, 3), np.uint8)
+    blank = np.zeros((TILE, TILE, 3), np.uint8)
     tiles = []
+    if heat is None:
+        return np.concatenate([blank] * VIEWS, axis=1)
     for seen, cam in zip(heat.seen, heat.maps, strict=True):
         picture = Image.fromarray(seen).resize((TILE, TILE)).convert("RGB")
         mask = Image.fromarray((cam * 150).astype(np.uint8)).resize((TILE, TILE), Image.Resampling.BILINEAR)
         tiles.append(
             np.asarray(Image.composite(Image.new("RGB", picture.size, (255, 120, 0)), picture, mask))
         )
-    return np.concatenate([*tiles, np.zeros_like(tiles[0])][:2], axis=1)
+    return np.concatenate([*tiles, *[blank] * VIEWS][:VIEWS], axis=1)
 
 
 def _options() -> argparse.Namespace:

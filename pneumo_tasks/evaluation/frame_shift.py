@@ -18,7 +18,15 @@ from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.scoring import read_images
 from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import Framed, FrameGauge, drawn_frames, file_facts, shortcut_auc
+from pneumo_tasks.evaluation.shortcuts import (
+    Framed,
+    FrameGauge,
+    drawn_frames,
+    file_facts,
+    in_pixels,
+    mirrored_rim,
+    shortcut_auc,
+)
 from pneumo_tasks.intake.adversarial import adversarial_auc, standardised
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import LABELS, Settings
@@ -28,7 +36,7 @@ log = logging.getLogger(__name__)
 
 FILMS = 500  # of each label and split, at most
 _FEWEST = 20  # of a label and split; with fewer, nothing is said
-_VERSION = 2  # of what is measured
+_VERSION = 3  # of what is measured
 FRAMES = ("as received", "in the standard frame")
 
 
@@ -92,12 +100,14 @@ def _shortcuts(
     known = (films["split"] != "test").to_numpy(bool)
     ill, patients = (films["label"] == LABELS[1]).to_numpy(bool)[known], films["patient"][known]
     for frame, seen in zip(FRAMES, framed, strict=True):
-        auc = shortcut_auc(seen.geometry[known], ill, patients)
+        auc = shortcut_auc(in_pixels(seen.geometry[known]), ill, patients)
         yield _fact("training films", f"label from geometry alone, {frame}", auc, settings.max_shortcut_auc)
         auc = shortcut_auc(seen.exposure[known], ill, patients)
         yield _fact("training films", f"label from exposure alone, {frame}", auc)
-    auc = shortcut_auc(drawn.geometry, ill, patients)
+    auc = shortcut_auc(in_pixels(drawn.geometry), ill, patients)
     yield _fact("training films", f"label from geometry alone, {FRAMES[1]}, if framed at random", auc)
+    auc = shortcut_auc(mirrored_rim(framed[0].geometry[known]), ill, patients)
+    yield _fact("training films", f"label from the mirrored rim alone, {FRAMES[1]}", auc)
     auc = shortcut_auc(file_facts(films[known]), ill, patients)
     yield _fact("training films", "label from the files' sizes alone, as received", auc)
 

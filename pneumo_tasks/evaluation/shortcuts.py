@@ -3,7 +3,8 @@
 Geometry is how the lungs lie in the frame: the six parameters of the map that aligns a film. On
 the public training films they alone predict the label with AUC .88, on its test films with .62; a
 model that learned them fails where films are framed otherwise, and no validation split of the same
-films can tell. Measured as received, and again on the films as the standard frame leaves them.
+films can tell. Measured as received, and again on the films as the standard frame leaves them: there with
+the film's own pixels, for what lies beyond its edges was mirrored, and says nothing of the lungs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pneumo_tasks.imaging import Grey
 from pneumo_tasks.intake.adversarial import SEED
 from pneumo_tasks.training import alignment
-from pneumo_tasks.training.alignment import SIDE, Matrix
+from pneumo_tasks.training.affine_maps import BOX, FILM_EDGE, SIDE, WHOLE, Matrix, warp
 from pneumo_tasks.training.artefact import by_size, chunks
 from pneumo_tasks.training.frames import resize, squash
 from pneumo_tasks.training.reframing import reframed
@@ -27,7 +28,6 @@ Values = NDArray[np.float64]
 THUMBNAIL = 32
 _FOLDS = 5
 _RIM = 0.1  # of each side
-_WHOLE = (0, SIDE, 0, SIDE)
 _DRAWN_ZOOM, _DRAWN_SHIFT = 0.22, 0.12  # wider than films differ: of the log of a side, and of a side
 
 
@@ -48,17 +48,17 @@ class Framed:
 class FrameGauge:
     """Measures films before and after the standard frame; the graph is built once."""
 
-    def __init__(self, template: Matrix, iterations: int = alignment.ITERATIONS) -> None:
+    def __init__(self, template: Matrix, rounds: tuple[int, ...] = alignment.ROUNDS) -> None:
         import keras
         import tensorflow as tf
         from keras import ops
 
         image = keras.Input((None, None, 1), dtype="uint8")
         film, target = squash(image, SIDE), alignment.target_of(template)
-        first = alignment.align(alignment.small(film), target, iterations, "_before")
-        moved = alignment.warp(film, first.parameters, SIDE, _WHOLE)
-        second = alignment.align(alignment.small(moved), target, iterations, "_after")
-        box = alignment.warp(film, first.parameters, SIDE)
+        first = alignment.align(film, target, rounds, "_before")
+        moved = alignment.small(warp(film, first.parameters, SIDE, WHOLE))
+        second = alignment.align_small(moved, target, first.parameters, "_after")
+        box = warp(film, first.parameters, SIDE)
         parts = [
             value
             for frame, found in ((film, first), (box, second))
@@ -90,6 +90,22 @@ def drawn_frames(films: Iterable[Grey]) -> Iterator[Grey]:
         across, down = np.exp(rng.uniform(-_DRAWN_ZOOM, _DRAWN_ZOOM, 2))
         right, lower = rng.uniform(-_DRAWN_SHIFT, _DRAWN_SHIFT, 2)
         yield reframed(film, float(across), float(down), float(right), float(lower))
+
+
+def in_pixels(geometry: Values) -> Values:
+    """Maps (N, 6) in whole pixels of SIDE at the film's edge; finer, they tell how far a search converged."""
+    return np.rint(geometry * (SIDE / 2 / FILM_EDGE))
+
+
+def mirrored_rim(geometry: Values) -> Values:
+    """How far each corner of the lungs' box lies beyond the film, (N, 8), as a share of half its side.
+
+    What the standard frame shows there is mirrored; a network could tell from it how a film was framed.
+    """
+    left, right, top, bottom = ((2 * edge / SIDE - 1) * FILM_EDGE for edge in BOX)
+    corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]])
+    beyond: Values = np.abs(geometry.reshape(-1, 2, 3) @ corners) / FILM_EDGE - 1
+    return np.maximum(beyond, 0).reshape(-1, 8)
 
 
 def shortcut_auc(nuisance: Values, ill: NDArray[np.bool_], patients: Iterable[str]) -> float:

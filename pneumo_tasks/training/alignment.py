@@ -4,6 +4,9 @@ Maximises the enhanced correlation coefficient (Evangelidis & Psarakis 2008) by 
 Gauss-Newton steps, each a 6 x 6 system. No linear-algebra op, no loop, no custom layer: the graph
 is saved in a `.keras` file that loads in safe mode, and exports to ONNX. The edge of the compared
 area is soft and no step ends early; with either, rounding errors grow into other maps.
+
+The first round blurs the film as it came, so a chest that fills more of it is blurred less, and its
+map depends on how it was framed. The next rounds seek on the film as the map so far lays it.
 """
 
 from dataclasses import dataclass
@@ -12,24 +15,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumo_tasks.training.affine_maps import (
+    GRID,
+    IDENTITY,
+    SIDE,
+    WHOLE,
+    Matrix,
+    compose,
+    grid_axis,
+    places,
+    points,
+    warp,
+)
 from pneumo_tasks.training.sampling import Sampler
 
-Matrix = NDArray[np.float32]
-
-SIDE = 224  # of the film that is aligned
-GRID = 56  # of the small film and the template, on which the map is sought
 STRIDE = 2  # every second template pixel of each row and column is compared
-ITERATIONS = 20
+ITERATIONS = 20  # of one round
+ROUNDS = (8, 4, 4)  # iterations of each round
 # Layers of a saved graph, (N, 1): whether a film was aligned, and how alike it then is to the template.
 ACCEPTED, CORRELATION = "alignment_accepted", "alignment_correlation"
-BOX = (16, 208, 14, 182)  # left, right, top, bottom of the lungs' box in the template, of SIDE
 
 _BORDER = (6.5, 4.5)  # columns and rows at the film's edges that are not compared: markers, collimation
 _RAMP = 3.0  # width of that border's soft edge
 _SCALES, _SHIFT = (0.6, 1.5), 0.45  # what a plausible map does; the shift is a share of the film
 _LEAST_CORRELATION = 0.5
-_CENTRE = (GRID - 1) / 2
-_IDENTITY = np.array([[1, 0, 0, 0, 1, 0]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,30 @@ def target_of(template: Matrix) -> Matrix:
     return target
 
 
-def align(smalls: Any, target: Any, iterations: int = ITERATIONS, suffix: str = "") -> Alignment:
-    """Find the map from the template to each of ``smalls`` (N, GRID, GRID); ``target`` (1 or N, P).
+def align(films: Any, target: Any, rounds: tuple[int, ...] = ROUNDS, suffix: str = "") -> Alignment:
+    """The map from the template to each of ``films`` (N, SIDE, SIDE); ``target`` is `target_of` the template.
 
     ``suffix`` ends the names of the layers where a graph aligns more than once.
     """
+    parameters, sound, correlation = _search(small(films), target, rounds[0], None)
+    for iterations in rounds[1:]:
+        moved = small(warp(films, parameters, SIDE, WHOLE))
+        more, still_sound, correlation = _search(moved, target, iterations, parameters)
+        parameters, sound = compose(parameters, more), sound * still_sound
+    return _accepted(parameters, sound, correlation, suffix)
+
+
+def align_small(smalls: Any, target: Any, laid_by: Any = None, suffix: str = "") -> Alignment:
+    """One round for small films (N, GRID, GRID); ``target`` (1 or N, P).
+
+    ``laid_by`` (N, 6) are maps by which they were laid over the template before: then what lies beyond
+    the edges of the film, and was mirrored, is not compared, nor is its border.
+    """
+    return _accepted(*_search(smalls, target, ITERATIONS, laid_by), suffix)
+
+
+def _search(smalls: Any, target: Any, iterations: int, laid_by: Any) -> tuple[Any, Any, Any]:
+    """Parameters, whether they can be trusted (N, 1), and the correlation before the last step (N, 1)."""
     from keras import ops
 
     blur, slope = _blur(GRID, 1.1, 5), _slope(GRID)
@@ -75,52 +103,32 @@ def align(smalls: Any, target: Any, iterations: int = ITERATIONS, suffix: str = 
     flat = (flat - ops.mean(flat, 1, keepdims=True)) / (ops.std(flat, 1, keepdims=True) + 1e-3)
     soft = ops.reshape(flat, (-1, GRID, GRID))
     sampler = Sampler(ops.stack([soft, ops.matmul(soft, slope.T), ops.matmul(slope, soft)], -1))
-    places, products = (_once(array, flat) for array in _places())
+    compared, products = (_once(array, flat) for array in _compared())
     target = _once(target, flat) if isinstance(target, np.ndarray) else target
-    parameters = ops.zeros_like(flat[:, :6]) + _IDENTITY
+    parameters = ops.zeros_like(flat[:, :6]) + IDENTITY
     sound, correlation = ops.ones_like(flat[:, :1]), None
     for _ in range(iterations):
-        parameters, sound, correlation = _step(sampler, places, products, target, parameters, sound)
-    return _accepted(parameters, sound, correlation, suffix)
+        found = places(parameters, compared)
+        weight = _weight(found, laid_by)
+        parameters, sound, correlation = _step(sampler, found, weight, products, target, parameters, sound)
+    return parameters, sound, correlation
 
 
-def warp(films: Any, parameters: Any, side: int, box: tuple[int, int, int, int] = BOX) -> Any:
-    """The box of each aligned film (N, SIDE, SIDE) as (N, side, side), mirrored at the film's edges."""
-    from keras import ops
-
-    left, right, top, bottom = box
-    centres = (np.arange(side) + 0.5) * (SIDE / side) - 0.5
-    x, y = np.meshgrid(centres * ((right - left) / SIDE) + left, centres * ((bottom - top) / SIDE) + top)
-    scale = SIDE / GRID
-    grid = np.stack([x.ravel(), y.ravel(), np.ones(x.size)]) / [[scale], [scale], [1]]
-    normal = np.stack([(grid[0] - _CENTRE) / _CENTRE, (grid[1] - _CENTRE) / _CENTRE, grid[2]])
-    found = _pixels(ops.matmul(ops.reshape(parameters, (-1, 2, 3)), normal.astype(np.float32))) * scale
-    last = SIDE - 1.0
-    inside = ops.maximum(last - ops.abs(last - ops.abs(found)), 0.0)
-    return ops.reshape(Sampler(films).at(inside[:, 0], inside[:, 1]), (-1, side, side))
-
-
-def onto_template(smalls: Any, parameters: Any) -> Any:
-    """The small films (N, GRID, GRID) as they lie on the template, clamped at their edges."""
-    from keras import ops
-
-    axis = (np.arange(GRID) - _CENTRE) / _CENTRE
-    u, v = np.meshgrid(axis, axis)
-    grid = np.stack([u.ravel(), v.ravel(), np.ones(u.size)]).astype(np.float32)
-    found = _pixels(ops.matmul(ops.reshape(parameters, (-1, 2, 3)), grid))
-    inside = ops.clip(found, 0.0, GRID - 1.0)
-    return ops.reshape(Sampler(smalls).at(inside[:, 0], inside[:, 1]), (-1, GRID, GRID))
+def _weight(found: Any, laid_by: Any) -> Any:
+    """How much each place (N, 2, P) counts, (N, P): not in the film's border, and not beyond its edges."""
+    if laid_by is None:
+        return _soft_edge(found[:, 0], _BORDER[0]) * _soft_edge(found[:, 1], _BORDER[1])
+    in_film = places(laid_by, points(found[:, 0], found[:, 1]))
+    return _weight(in_film, None) * _soft_edge(found[:, 0], 0.0) * _soft_edge(found[:, 1], 0.0)
 
 
 def _step(
-    sampler: Sampler, places: Any, products: Any, target: Any, parameters: Any, sound: Any
+    sampler: Sampler, found: Any, weight: Any, products: Any, target: Any, parameters: Any, sound: Any
 ) -> tuple[Any, Any, Any]:
     """One step: parameters, whether they still can be trusted, and the correlation before the step."""
     from keras import ops
 
-    found = _pixels(ops.matmul(ops.reshape(parameters, (-1, 2, 3)), places))
     x, y = found[:, 0], found[:, 1]
-    weight = _soft_edge(x, _BORDER[0]) * _soft_edge(y, _BORDER[1])
     values = sampler.at(ops.clip(x, 0.0, GRID - 1.0), ops.clip(y, 0.0, GRID - 1.0))
     count = ops.sum(weight, 1, keepdims=True) + 1.0
     film = weight * _centred(values[..., 0], weight, count)
@@ -153,13 +161,13 @@ def _accepted(parameters: Any, sound: Any, correlation: Any, suffix: str) -> Ali
     correlation = layers.Reshape((1,), name=CORRELATION + suffix, dtype="float32")(correlation)
     a, b, c, d, e, f = (parameters[:, number : number + 1] for number in range(6))
     scales = ops.concatenate([ops.sqrt(a * a + d * d), ops.sqrt(b * b + e * e)], 1)
-    shifts = ops.concatenate([1.0 + c - a - b, 1.0 + f - d - e], 1) * _CENTRE
+    shifts = ops.concatenate([1.0 + c - a - b, 1.0 + f - d - e], 1) * (GRID - 1) / 2
     plausible = ops.all(ops.logical_and(scales > _SCALES[0], scales < _SCALES[1]), 1, keepdims=True)
     near = ops.all(ops.abs(shifts) < _SHIFT * GRID, 1, keepdims=True)
     good = ops.cast(ops.logical_and(plausible, near), "float32") * sound
     good = good * ops.cast(correlation >= _LEAST_CORRELATION, "float32")
     good = layers.Reshape((1,), name=ACCEPTED + suffix, dtype="float32")(good)
-    identity = ops.zeros_like(parameters) + _IDENTITY
+    identity = ops.zeros_like(parameters) + IDENTITY
     return Alignment(ops.where(good > 0, parameters, identity), good, correlation)
 
 
@@ -198,13 +206,9 @@ def _once(array: Matrix, like: Any) -> Any:
     return ops.add(ops.mean(ops.zeros_like(like)), array)
 
 
-def _pixels(normalised: Any) -> Any:
-    return normalised * _CENTRE + _CENTRE
-
-
-def _places() -> tuple[Matrix, Matrix]:
+def _compared() -> tuple[Matrix, Matrix]:
     """The compared template pixels (3, P) in coordinates of -1 to 1, and their products (P, 6)."""
-    axis = (np.arange(GRID) - _CENTRE) / _CENTRE
+    axis = grid_axis()
     u, v = (grid[_kept()] for grid in np.meshgrid(axis, axis))
     one = np.ones_like(u)
     products = np.stack([u * u, u * v, u, v * v, v, one], 1)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.object_store import sha256
-from pneumo_tasks.training.alignment import SIDE
+from pneumo_tasks.training.affine_maps import SIDE
 from pneumo_tasks.training.recipes import Recipe
 
-_EDGE = SIDE // 8
+EDGE = SIDE // 8  # of the film, that its core is without
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def squash(image: Any, side: int) -> Any:
 def core(image: Any, side: int) -> Any:
     """The film without its outer eighth: markers, borders and collimation lie there, and tell the origin."""
     film = squash(image, SIDE)
-    return resize(film[:, _EDGE:-_EDGE, _EDGE:-_EDGE], side)
+    return resize(film[:, EDGE:-EDGE, EDGE:-EDGE], side)
 
 
 SQUASH = View("squash", sha256(b"squash: anti-aliased triangle filter, version 1"), squash)

@@ -11,21 +11,21 @@ from typing import Any
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training import alignment
-from pneumo_tasks.training.alignment import Matrix
+from pneumo_tasks.training.affine_maps import SIDE, Matrix, warp
 from pneumo_tasks.training.frames import CORE, SQUASH, View, squash
 from pneumo_tasks.training.template import find_template
 
-_VERSION = "ecc, soft edge, lungs' box, version 1"
+_VERSION = "ecc, soft edge, rounds, lungs' box, version 2"
 
 
-def standard_view(template: Matrix, iterations: int = alignment.ITERATIONS) -> View:
+def standard_view(template: Matrix, rounds: tuple[int, ...] = alignment.ROUNDS) -> View:
     """The view whose pixels are the lungs' box of the aligned film."""
-    facts = {"version": _VERSION, "iterations": iterations, "template": sha256(template.tobytes())}
+    facts = {"version": _VERSION, "rounds": rounds, "template": sha256(template.tobytes())}
 
     def build(image: Any, side: int) -> Any:
-        film = squash(image, alignment.SIDE)
-        found = alignment.align(alignment.small(film), alignment.target_of(template), iterations)
-        return alignment.warp(film, found.parameters, side)
+        film = squash(image, SIDE)
+        found = alignment.align(film, alignment.target_of(template), rounds)
+        return warp(film, found.parameters, side)
 
     return View("standard", sha256(canonical_json(facts)), build)
 

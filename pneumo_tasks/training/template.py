@@ -16,7 +16,7 @@ from pneumo_tasks.imaging import Grey
 from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.training import alignment
-from pneumo_tasks.training.alignment import GRID, SIDE, Matrix
+from pneumo_tasks.training.affine_maps import GRID, SIDE, Matrix, onto_template
 from pneumo_tasks.training.artefact import by_size
 from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.frames import squash
@@ -105,8 +105,8 @@ def _aligner() -> Any:
 
     given = keras.Input((GRID, GRID))
     target = keras.Input(alignment.target_of(np.eye(GRID, dtype=np.float32)).shape[1:])
-    found = alignment.align(given, target)
-    return keras.Model([given, target], [alignment.onto_template(given, found.parameters), found.accepted])
+    found = alignment.align_small(given, target)
+    return keras.Model([given, target], [onto_template(given, found.parameters), found.accepted])
 
 
 def _aligned(

@@ -8,9 +8,10 @@ from pneumo_tasks import layout
 from pneumo_tasks.evaluation import frame_shift
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import FrameGauge, drawn_frames, shortcut_auc
+from pneumo_tasks.evaluation.shortcuts import FrameGauge, drawn_frames, in_pixels, mirrored_rim, shortcut_auc
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.affine_maps import BOX, FILM_EDGE, IDENTITY, SIDE
 from pneumo_tasks.training.reframing import reframed
 from pneumo_tasks.training.template import fit_template
 from tests.training.aligned import chests
@@ -41,7 +42,7 @@ def leaning() -> tuple[list[Any], "np.ndarray[Any, np.dtype[np.bool_]]", FrameGa
     films, ill = chests(40)
     template, _ = fit_template(films[::4], ill[::4], rounds=0)
     framed = [film if sick else reframed(film, 1.0, 0.88) for film, sick in zip(films, ill, strict=True)]
-    return framed, ill, FrameGauge(template, iterations=8)
+    return framed, ill, FrameGauge(template, rounds=(6, 4))
 
 
 def test_the_standard_frame_takes_the_geometry_away(leaning: Any) -> None:
@@ -53,6 +54,26 @@ def test_the_standard_frame_takes_the_geometry_away(leaning: Any) -> None:
     heights = [np.abs(seen.geometry[before.aligned, 4] - 1).mean() for seen in (before, after)]
     assert heights[1] < 0.5 * heights[0]
     assert before.thumbnail.shape == after.thumbnail.shape == (80, 32, 32)
+    assert shortcut_auc(in_pixels(after.geometry), ill, patients) < 0.65
+
+
+def test_a_film_in_the_standard_frame_lies_within_a_pixel_of_where_it_should(leaning: Any) -> None:
+    films, _, gauge = leaning
+    before, after = (in_pixels(seen.geometry) for seen in gauge.measure(films))
+    identity = in_pixels(IDENTITY)
+    assert (np.abs(before - identity).max(1) > 3).mean() > 0.8
+    assert (np.abs(after - identity).max(1) <= 1).mean() > 0.7
+
+
+def test_the_rim_that_had_to_be_mirrored_is_measured_at_each_corner() -> None:
+    maps = np.array([[1, 0, 0, 0, 1, 0], [1, 0, 0.3, 0, 1, 0], [1, 0, 0, 0, 1.3, 0]], np.float64)
+    inside, right, taller = mirrored_rim(maps)
+    assert not inside.any()
+    right_edge = 2 * BOX[1] / SIDE - 1
+    np.testing.assert_allclose(right[[1, 3]], right_edge + 0.3 / FILM_EDGE - 1)
+    assert not right[[0, 2, 4, 5, 6, 7]].any()
+    top_edge = 2 * BOX[2] / SIDE - 1
+    np.testing.assert_allclose(taller[[4, 5]], -1.3 * top_edge - 1)
 
 
 def test_framing_drawn_at_random_tells_no_label(leaning: Any) -> None:
@@ -103,6 +124,8 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     drawn = by_name["training films", "label from geometry alone, in the standard frame, if framed at random"]
     assert (drawn.verdict, drawn.limit) == ("pass", "")
     assert 0 <= float(drawn.found) <= 1
+    rim = by_name["training films", "label from the mirrored rim alone, in the standard frame"]
+    assert 0 <= float(rim.found) <= 1
     assert ("train against test, NORMAL", "adversarial AUC, in the standard frame") in by_name
     assert "of 40" in by_name["test films, NORMAL", "not brought to the standard frame"].found
 
