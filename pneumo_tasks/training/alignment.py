@@ -5,8 +5,8 @@ Gauss-Newton steps, each a 6 x 6 system. No linear-algebra op, no loop, no custo
 is saved in a `.keras` file that loads in safe mode, and exports to ONNX. The edge of the compared
 area is soft and no step ends early; with either, rounding errors grow into other maps.
 
-The first round blurs the film as it came, so a chest that fills more of it is blurred less, and its
-map depends on how it was framed. The next rounds seek on the film as the map so far lays it.
+The first round blurs a film as it came, and where it ends depends on how the film was framed. The next
+rounds seek on the film as the map so far lays it.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from pneumo_tasks.training.affine_maps import (
     points,
     warp,
 )
-from pneumo_tasks.training.sampling import Sampler
+from pneumo_tasks.training.sampling import Sampler, area_means, blurring, slopes
 
 STRIDE = 2  # every second template pixel of each row and column is compared
 ITERATIONS = 20  # of one round
@@ -58,13 +58,13 @@ def small(films: Any) -> Any:
     """(N, SIDE, SIDE) to (N, GRID, GRID): area means, blurred."""
     from keras import ops
 
-    smaller = (_blur(GRID, 1.2, 9) @ _area(GRID, SIDE)).astype(np.float32)
+    smaller = (blurring(GRID, 1.2, 9) @ area_means(GRID, SIDE)).astype(np.float32)
     return ops.matmul(ops.matmul(smaller, films), smaller.T)
 
 
 def target_of(template: Matrix) -> Matrix:
     """The template as ``align`` compares it, (1, P): blurred, standardised, every STRIDE-th pixel."""
-    blur = _blur(GRID, 1.1, 5)
+    blur = blurring(GRID, 1.1, 5)
     soft = blur @ template.astype(np.float64) @ blur.T
     soft = (soft - soft.mean()) / soft.std()
     target: Matrix = soft[_kept()].reshape(1, -1).astype(np.float32)
@@ -97,7 +97,7 @@ def _search(smalls: Any, target: Any, iterations: int, laid_by: Any) -> tuple[An
     """Parameters, whether they can be trusted (N, 1), and the correlation before the last step (N, 1)."""
     from keras import ops
 
-    blur, slope = _blur(GRID, 1.1, 5), _slope(GRID)
+    blur, slope = blurring(GRID, 1.1, 5), slopes(GRID)
     soft = ops.matmul(ops.matmul(blur, smalls), blur.T)
     flat = ops.reshape(soft, (-1, GRID * GRID))
     flat = (flat - ops.mean(flat, 1, keepdims=True)) / (ops.std(flat, 1, keepdims=True) + 1e-3)
@@ -167,8 +167,9 @@ def _accepted(parameters: Any, sound: Any, correlation: Any, suffix: str) -> Ali
     good = ops.cast(ops.logical_and(plausible, near), "float32") * sound
     good = good * ops.cast(correlation >= _LEAST_CORRELATION, "float32")
     good = layers.Reshape((1,), name=ACCEPTED + suffix, dtype="float32")(good)
-    identity = ops.zeros_like(parameters) + IDENTITY
-    return Alignment(ops.where(good > 0, parameters, identity), good, correlation)
+    return Alignment(
+        ops.where(good > 0, parameters, ops.zeros_like(parameters) + IDENTITY), good, correlation
+    )
 
 
 def _centred(values: Any, weight: Any, count: Any) -> Any:
@@ -219,31 +220,6 @@ def _kept() -> NDArray[np.bool_]:
     kept = np.zeros((GRID, GRID), bool)
     kept[(STRIDE - 1) // 2 :: STRIDE, (STRIDE - 1) // 2 :: STRIDE] = True
     return kept
-
-
-def _blur(size: int, sigma: float, taps: int) -> NDArray[np.float64]:
-    """A Gaussian as a matrix that multiplies from the left; the image is mirrored at its edges."""
-    offsets = np.arange(taps) - taps // 2
-    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
-    matrix = np.zeros((size, size))
-    for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
-        column = np.abs(np.arange(size) + offset)
-        column = (size - 1) - np.abs(size - 1 - column)
-        matrix[np.arange(size), column] += weight
-    return matrix.astype(np.float32)
-
-
-def _area(out: int, given: int) -> NDArray[np.float64]:
-    factor = given // out
-    return np.kron(np.eye(out), np.full((1, factor), 1 / factor))
-
-
-def _slope(size: int) -> Matrix:
-    """Central differences for coordinates of -1 to 1; 0 at the edges."""
-    matrix, half = np.zeros((size, size), np.float32), 0.5 * (size - 1) / 2
-    for row in range(1, size - 1):
-        matrix[row, row + 1], matrix[row, row - 1] = half, -half
-    return matrix
 
 
 # Where the entries of the system lie among the 7 x 6 sums of pairs times products.

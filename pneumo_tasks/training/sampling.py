@@ -1,8 +1,9 @@
-"""Sampling: grey values between the pixels, with ops that Keras, TensorFlow and ONNX all have."""
+"""Sampling: grey values between the pixels, their means and slopes, by ops that Keras and ONNX have."""
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Sampler:
@@ -41,3 +42,29 @@ class Sampler:
         upper = here + (pixel(1) - here) * right_share
         lower = below + (pixel(self.width + 1) - below) * right_share
         return upper + (lower - upper) * lower_share
+
+
+def blurring(size: int, sigma: float, taps: int) -> NDArray[np.float32]:
+    """A Gaussian as a matrix (size, size) to multiply from the left; the image is mirrored at its edges."""
+    offsets = np.arange(taps) - taps // 2
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    matrix = np.zeros((size, size))
+    for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
+        column = np.abs(np.arange(size) + offset)
+        column = (size - 1) - np.abs(size - 1 - column)
+        matrix[np.arange(size), column] += weight
+    return matrix.astype(np.float32)
+
+
+def area_means(out: int, given: int) -> NDArray[np.float64]:
+    """The matrix (out, given) that takes the means of ``given / out`` pixels, a whole number."""
+    factor = given // out
+    return np.kron(np.eye(out), np.full((1, factor), 1 / factor))
+
+
+def slopes(size: int) -> NDArray[np.float32]:
+    """Central differences for coordinates of -1 to 1; 0 at the edges."""
+    matrix, half = np.zeros((size, size), np.float32), 0.5 * (size - 1) / 2
+    for row in range(1, size - 1):
+        matrix[row, row + 1], matrix[row, row - 1] = half, -half
+    return matrix

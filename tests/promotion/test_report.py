@@ -89,6 +89,22 @@ def test_names_from_outside_are_escaped(settings: Settings, story: Story) -> Non
     assert "<img" not in render_report(report)
 
 
+def test_a_shortcut_is_judged_by_its_limit_and_what_has_none_does_not_pass(
+    settings: Settings, story: Story
+) -> None:
+    report_of(settings, story)
+    report = gather(story.store, "first")
+    told = [("0.872", "at most 0.65", "warning"), ("0.559", "at most 0.65", "pass"), ("0.684", "", "pass")]
+    report["evaluation"]["shift"] = [
+        {"subject": "training films", "name": "label", "found": found, "limit": limit, "verdict": verdict}
+        for found, limit, verdict in told
+    ]
+    page = render_report(report)
+    lines = [next(line for line in page.splitlines() if f"<td>{found}</td>" in line) for found, *_ in told]
+    verdicts = [re.findall(r'<td class="(.*?)">(.*?)</td></tr>', line)[0] for line in lines]
+    assert verdicts == [("fail", "warning"), ("pass", "pass"), ("dim", "no limit")]
+
+
 def test_a_run_without_anything_new_has_a_report_too(settings: Settings, story: Story) -> None:
     record_nothing_new(story.store, "quiet", SNAPSHOT, "no new image was accepted")
     write_report(settings, story.store, "quiet")
