@@ -1,4 +1,4 @@
-"""Where two models look: Grad-CAM of test films, and the share of it inside the lungs' box.
+"""Where models look: Grad-CAM of test films, the share of it inside the lungs' box, and if they need the box.
 
 Takes runs of a bucket that is there already (PNEUMO_S3_ENDPOINT and so on). A run whose model was not
 measured on the test set yet thereby is: it is a look that counts.
@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks import layout
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
@@ -22,11 +23,13 @@ from pneumo_tasks.evaluation.explanations import Heat, grad_cam
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images
 from pneumo_tasks.evaluation.shortcuts import FrameGauge
+from pneumo_tasks.imaging import Grey
 from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.affine_maps import BOX, GRID, SIDE
+from pneumo_tasks.training.artefact import score_images
 from pneumo_tasks.training.candidate import read_candidate
-from pneumo_tasks.training.frames import CORE, EDGE
+from pneumo_tasks.training.frames import CORE, EDGE, SQUASH
 from pneumo_tasks.training.framing import resolve_views
 from pneumo_tasks.training.recipes import find_recipe
 from pneumo_tasks.training.template import read_template
@@ -54,30 +57,37 @@ def main() -> None:
 def measure(
     settings: Settings, store: ObjectStore, run_id: str, count: int
 ) -> tuple[dict[str, Any], list[Any]]:
-    """Mean share of the attention inside the lungs' box, and one strip of pictures a film."""
+    """How much the model looks at the lungs' box and needs it, and one strip of pictures a film."""
     candidate = read_candidate(store, run_id)
     summary = snapshot_summary(store, candidate.snapshot_id)
     record_look(store, summary.test_set_id, run_id, "candidate", candidate.sha256)
-    rows = _chosen(test_rows(store, candidate.snapshot_id), count)
+    every = test_rows(store, candidate.snapshot_id)
+    rows = _chosen(every, count)
+    gauge = FrameGauge(read_template(store))
     films = list(read_images(store, rows))
-    geometry = FrameGauge(read_template(store)).measure(films)[0].geometry
     with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
         heats = grad_cam(stored.model, films)
-    recipe = find_recipe(candidate.recipe)
-    views = [view.name for view in resolve_views(settings, store, recipe, candidate.snapshot_id)]
-    masses, areas, strips = [], [], []
+        needed = _needed(stored.model, every, list(read_images(store, every)), gauge)
+    views = resolve_views(settings, store, find_recipe(candidate.recipe), candidate.snapshot_id)
+    geometry = gauge.measure(films)[0].geometry
+    facts = _attention([view.name for view in views], heats, geometry)
+    return (
+        {"recipe": candidate.recipe, "run_id": run_id, "films": len(films), **facts, "auc": needed},
+        [_strip(heat) for heat in heats],
+    )
+
+
+def _attention(views: list[str], heats: list[Heat | None], geometry: Any) -> dict[str, Any]:
+    """The share of the Grad-CAM inside the box, of all views and of each, beside the share of the area."""
+    masses, areas = [], []
     for heat, parameters in zip(heats, geometry, strict=True):
-        strips.append(_strip(heat))
         if heat is None:
             continue
         inside = np.stack([inside_box(view, parameters, heat.maps.shape[1]) for view in views])
         masses.append(np.stack([(heat.maps * inside).sum((1, 2)), heat.maps.sum((1, 2))]))
         areas.append(inside.mean((1, 2)))
     held, all_of_it = np.stack(masses, 1)  # of each film and view
-    facts = {
-        "recipe": candidate.recipe,
-        "run_id": run_id,
-        "films": len(films),
+    return {
         "films_with_a_map": len(masses),
         "share_of_attention_in_the_box": float((held.sum(1) / all_of_it.sum(1)).mean()),
         "smallest_share": float((held.sum(1) / all_of_it.sum(1)).min()),
@@ -89,7 +99,31 @@ def measure(
             )
         },
     }
-    return facts, strips
+
+
+def _needed(model: Any, rows: pd.DataFrame, films: list[Grey], gauge: FrameGauge) -> dict[str, float]:
+    """AUC on all films as they are, with the box alone, and with all but the box."""
+    ill = (rows["label"] == "PNEUMONIA").to_numpy(bool)
+    boxes = [
+        _at_size(inside_box(SQUASH.name, parameters, SIDE), film)
+        for film, parameters in zip(films, gauge.measure(films)[0].geometry, strict=True)
+    ]
+    shown = {
+        "the film": films,
+        "the box alone": [_kept(film, box) for film, box in zip(films, boxes, strict=True)],
+        "all but the box": [_kept(film, ~box) for film, box in zip(films, boxes, strict=True)],
+    }
+    return {name: float(roc_auc_score(ill, score_images(model, seen))) for name, seen in shown.items()}
+
+
+def _at_size(box: Any, film: Grey) -> Any:
+    size = (film.shape[1], film.shape[0])
+    return np.asarray(Image.fromarray(box.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)) > 0
+
+
+def _kept(film: Grey, kept: Any) -> Grey:
+    """The rest takes the mean of what is kept, which tells nothing of what was there."""
+    return np.where(kept, film, round(float(film[kept].mean()))).astype(np.uint8)
 
 
 def inside_box(view: str, parameters: Any, side: int) -> Any:
