@@ -13,20 +13,20 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks import layout
+from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
-from pneumo_tasks.evaluation.explanations import Heat, grad_cam
+from pneumo_tasks.evaluation.explanations import Heat, grad_cam, under_heat
 from pneumo_tasks.evaluation.looks import record_look
-from pneumo_tasks.evaluation.scoring import StoredModel, read_images
+from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
 from pneumo_tasks.evaluation.shortcuts import FrameGauge
 from pneumo_tasks.imaging import Grey
 from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.affine_maps import BOX, GRID, SIDE
+from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.training.affine_maps import BOX, FILM_EDGE, SIDE
 from pneumo_tasks.training.artefact import score_images
 from pneumo_tasks.training.candidate import read_candidate
 from pneumo_tasks.training.frames import CORE, EDGE, SQUASH
@@ -42,9 +42,10 @@ def main() -> None:
     options = _options()
     settings = Settings.load()
     store = ObjectStore.connect(settings)
+    gauge = FrameGauge(read_template(store))
     found, strips = [], []
     for run_id in options.runs:
-        facts, rows = measure(settings, store, run_id, options.films)
+        facts, rows = measure(settings, store, gauge, run_id, options.films)
         found.append(facts)
         strips.append(rows)
     if options.panel:
@@ -55,24 +56,28 @@ def main() -> None:
 
 
 def measure(
-    settings: Settings, store: ObjectStore, run_id: str, count: int
+    settings: Settings, store: ObjectStore, gauge: FrameGauge, run_id: str, count: int
 ) -> tuple[dict[str, Any], list[Any]]:
     """How much the model looks at the lungs' box and needs it, and one strip of pictures a film."""
     candidate = read_candidate(store, run_id)
     summary = snapshot_summary(store, candidate.snapshot_id)
     record_look(store, summary.test_set_id, run_id, "candidate", candidate.sha256)
-    every = test_rows(store, candidate.snapshot_id)
-    rows = _chosen(every, count)
-    gauge = FrameGauge(read_template(store))
+    rows = test_rows(store, candidate.snapshot_id).reset_index(drop=True)
     films = list(read_images(store, rows))
-    with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
-        heats = grad_cam(stored.model, films)
-        needed = _needed(stored.model, every, list(read_images(store, every)), gauge)
-    views = resolve_views(settings, store, find_recipe(candidate.recipe), candidate.snapshot_id)
     geometry = gauge.measure(films)[0].geometry
-    facts = _attention([view.name for view in views], heats, geometry)
+    chosen = first_of_each(rows, "label", count // 2).index
+    with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
+        heats = grad_cam(stored.model, [films[number] for number in chosen])
+        shown = {
+            "the film": score_on_test_set(stored, rows, summary.test_set_id),
+            **_scores_of_parts(stored.model, films, geometry),
+        }
+    ill = (rows["label"] == LABELS[1]).to_numpy(bool)
+    needed = {name: float(roc_auc_score(ill, scores)) for name, scores in shown.items()}
+    views = resolve_views(settings, store, find_recipe(candidate.recipe), candidate.snapshot_id)
+    facts = _attention([view.name for view in views], heats, geometry[chosen])
     return (
-        {"recipe": candidate.recipe, "run_id": run_id, "films": len(films), **facts, "auc": needed},
+        {"recipe": candidate.recipe, "run_id": run_id, "films": len(heats), **facts, "auc": needed},
         [_strip(heat) for heat in heats],
     )
 
@@ -101,19 +106,14 @@ def _attention(views: list[str], heats: list[Heat | None], geometry: Any) -> dic
     }
 
 
-def _needed(model: Any, rows: pd.DataFrame, films: list[Grey], gauge: FrameGauge) -> dict[str, float]:
-    """AUC on all films as they are, with the box alone, and with all but the box."""
-    ill = (rows["label"] == "PNEUMONIA").to_numpy(bool)
+def _scores_of_parts(model: Any, films: list[Grey], geometry: Any) -> dict[str, Any]:
+    """What the model says about the films with the box alone, and with all but the box."""
     boxes = [
         _at_size(inside_box(SQUASH.name, parameters, SIDE), film)
-        for film, parameters in zip(films, gauge.measure(films)[0].geometry, strict=True)
+        for film, parameters in zip(films, geometry, strict=True)
     ]
-    shown = {
-        "the film": films,
-        "the box alone": [_kept(film, box) for film, box in zip(films, boxes, strict=True)],
-        "all but the box": [_kept(film, ~box) for film, box in zip(films, boxes, strict=True)],
-    }
-    return {name: float(roc_auc_score(ill, score_images(model, seen))) for name, seen in shown.items()}
+    parts = {"the box alone": boxes, "all but the box": [~box for box in boxes]}
+    return {name: score_images(model, map(_kept, films, kept)) for name, kept in parts.items()}
 
 
 def _at_size(box: Any, film: Grey) -> Any:
@@ -130,34 +130,22 @@ def inside_box(view: str, parameters: Any, side: int) -> Any:
     """Which cells of a map over a view of the film lie in the lungs' box, 0 or 1, (side, side)."""
     if view == "standard":
         return np.ones((side, side))  # it is cut to the box
-    centre, margin = (GRID - 1) / 2, EDGE / SIDE if view == CORE.name else 0.0
+    margin = EDGE / SIDE if view == CORE.name else 0.0
     share = margin + (1 - 2 * margin) * (np.arange(side) + 0.5) / side
-    cells = (share * GRID - 0.5 - centre) / centre
+    cells = (2 * share - 1) * FILM_EDGE
     x, y = np.meshgrid(cells, cells)
     a, b, c, d, e, f = parameters
     template = np.linalg.solve([[a, b], [d, e]], np.stack([x.ravel() - c, y.ravel() - f]))
-    u, v = (template * centre + centre + 0.5) * SIDE / GRID
+    u, v = (template / FILM_EDGE + 1) * SIDE / 2
     left, right, top, bottom = BOX
     return ((u >= left) & (u < right) & (v >= top) & (v < bottom)).reshape(side, side).astype(float)
-
-
-def _chosen(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    ordered = rows.sort_values("sha256")
-    return ordered.groupby("label", group_keys=False).head(count // 2).reset_index(drop=True)
 
 
 def _strip(heat: Heat | None) -> Any:
     """The views of a film side by side, the attention in orange."""
     blank = np.zeros((TILE, TILE, 3), np.uint8)
-    tiles = []
-    if heat is None:
-        return np.concatenate([blank] * VIEWS, axis=1)
-    for seen, cam in zip(heat.seen, heat.maps, strict=True):
-        picture = Image.fromarray(seen).resize((TILE, TILE)).convert("RGB")
-        mask = Image.fromarray((cam * 150).astype(np.uint8)).resize((TILE, TILE), Image.Resampling.BILINEAR)
-        tiles.append(
-            np.asarray(Image.composite(Image.new("RGB", picture.size, (255, 120, 0)), picture, mask))
-        )
+    views = [] if heat is None else zip(heat.seen, heat.maps, strict=True)
+    tiles = [np.asarray(under_heat(Image.fromarray(seen).resize((TILE, TILE)), cam)) for seen, cam in views]
     return np.concatenate([*tiles, *[blank] * VIEWS][:VIEWS], axis=1)
 
 

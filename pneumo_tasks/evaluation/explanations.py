@@ -100,14 +100,18 @@ def grad_cam(model: Any, films: Sequence[Grey]) -> list[Heat | None]:
     return heats
 
 
+def under_heat(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
+    """The picture with ``heat`` (h, w), 0 to 1, laid over in orange, so that the film shows through."""
+    mask = Image.fromarray((heat * 150).astype(np.uint8)).resize(picture.size, Image.Resampling.BILINEAR)
+    return Image.composite(Image.new("RGB", picture.size, (255, 120, 0)), picture.convert("RGB"), mask)
+
+
 def _jpeg(film: Grey, heat: NDArray[np.float32] | None = None) -> str:
-    """At most ``_SIDE`` pixels a side; heat is laid over in orange, so that the film shows through."""
+    """At most ``_SIDE`` pixels a side, under its heat where that is given."""
     picture = Image.fromarray(film).convert("L")
     picture.thumbnail((_SIDE, _SIDE))
     if heat is not None:
-        size = picture.size
-        mask = Image.fromarray((heat * 150).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-        picture = Image.composite(Image.new("RGB", size, (255, 120, 0)), picture.convert("RGB"), mask)
+        picture = under_heat(picture, heat)
     buffer = io.BytesIO()
     picture.save(buffer, "jpeg", quality=80)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -30,8 +30,8 @@ from pneumo_tasks.training.affine_maps import (
 from pneumo_tasks.training.sampling import Sampler, area_means, blurring, slopes
 
 STRIDE = 2  # every second template pixel of each row and column is compared
-ITERATIONS = 20  # of one round
-ROUNDS = (8, 4, 4)  # iterations of each round
+ITERATIONS = 20  # where there is but one round
+ROUNDS = (8, 4, 4)  # iterations of each
 # Layers of a saved graph, (N, 1): whether a film was aligned, and how alike it then is to the template.
 ACCEPTED, CORRELATION = "alignment_accepted", "alignment_correlation"
 
