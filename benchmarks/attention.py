@@ -16,23 +16,23 @@ import numpy as np
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
 from pneumo_tasks.evaluation.explanations import Heat, grad_cam, under_heat
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
 from pneumo_tasks.evaluation.shortcuts import FrameGauge
-from pneumo_tasks.imaging import Grey
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import LABELS, Settings
-from pneumo_tasks.training.affine_maps import BOX, FILM_EDGE, SIDE
-from pneumo_tasks.training.artefact import score_images
-from pneumo_tasks.training.candidate import read_candidate
-from pneumo_tasks.training.frames import CORE, EDGE, SQUASH
-from pneumo_tasks.training.framing import resolve_views
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.framing.affine_maps import BOX, FILM_EDGE, SIDE
+from pneumo_tasks.training.framing.frames import CORE, EDGE, SQUASH
+from pneumo_tasks.training.framing.template import read_template
+from pneumo_tasks.training.framing.views import resolve_views
+from pneumo_tasks.training.model.artefact import score_images
 from pneumo_tasks.training.recipes import find_recipe
-from pneumo_tasks.training.template import read_template
 
 TILE = 150
 VIEWS = 3  # a strip is as wide as the frame with the most

@@ -12,13 +12,13 @@ from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.scoring import read_images
-from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import LABELS, Settings
-from pneumo_tasks.training.artefact import chunks
-from pneumo_tasks.training.examples import shuffled, stream
-from pneumo_tasks.training.network import INPUT
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from pneumo_tasks.training.features.examples import shuffled, stream
+from pneumo_tasks.training.fitting.workplace import Workplace, prepare
+from pneumo_tasks.training.model.artefact import chunks
+from pneumo_tasks.training.model.network import INPUT
 from pneumo_tasks.training.recipes import Stage
-from pneumo_tasks.training.workplace import Workplace, prepare
 
 
 def train_dishonestly(

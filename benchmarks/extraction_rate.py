@@ -6,12 +6,12 @@ import pandas as pd
 from peak import gflop_per_image
 
 from pneumo_tasks.dataset.snapshots import training_rows
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.backbones import resolve_weights
-from pneumo_tasks.training.extraction import FrozenPass
-from pneumo_tasks.training.extractors import pass_of
-from pneumo_tasks.training.frames import SQUASH
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.features.frozen_pass import FrozenPass
+from pneumo_tasks.training.features.keys import pass_of
+from pneumo_tasks.training.framing.frames import SQUASH
+from pneumo_tasks.training.model.backbones import resolve_weights
 from pneumo_tasks.training.recipes import chosen_recipe
 
 FILMS, ROUNDS = 640, 2

@@ -25,15 +25,15 @@ import pandas as pd
 import psutil
 from PIL import Image, ImageOps
 
-from pneumo_tasks.imaging import decode_grey
+from pneumo_tasks.films.imaging import decode_grey
 from pneumo_tasks.intake.archives import Source
 from pneumo_tasks.intake.expectations import judge
 from pneumo_tasks.intake.inspectors import Assignment, available_cores, inspect_files
 from pneumo_tasks.intake.rules import file_rules
 from pneumo_tasks.intake.validation import apply_rules
 from pneumo_tasks.local import seaweedfs
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 _KNOWN = ("file", "label", "patient", "sha256", "pixel_digest", "phash", "batch_id", "digest", "split")
 _DISTINCT = 40

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from pneumo_tasks.settings import LABELS, Settings
-from pneumo_tasks.training.backbones import BackboneWeights
-from pneumo_tasks.training.examples import Examples, examples_of
-from pneumo_tasks.training.fitting import Training, fit
-from pneumo_tasks.training.frames import SQUASH
+from pneumo_tasks.training.features.examples import Examples, examples_of
+from pneumo_tasks.training.features.mapped_arrays import MappedArray
+from pneumo_tasks.training.fitting.epochs import Training, fit
+from pneumo_tasks.training.framing.frames import SQUASH
 from pneumo_tasks.training.hardware import prepare_hardware
-from pneumo_tasks.training.mapped_arrays import MappedArray
-from pneumo_tasks.training.network import build_network
+from pneumo_tasks.training.model.backbones import BackboneWeights
+from pneumo_tasks.training.model.network import build_network
 from pneumo_tasks.training.recipes import RECIPES, Stage
 
 SHARD, VALIDATION = 2048, 1000

@@ -25,7 +25,6 @@ import numpy as np
 from dishonest import train_dishonestly
 from training_bucket import open_bucket
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.snapshots import assemble_dataset, snapshot_summary, test_rows
 from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.intervals import intervals
@@ -36,13 +35,14 @@ from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
 from pneumo_tasks.intake.batches import discover_batches
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local.demo_data import batches_in, hand_in
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.artefact import load_artefact
-from pneumo_tasks.training.candidate import read_candidate
-from pneumo_tasks.training.cross_fitted_head import load_held_out
-from pneumo_tasks.training.stage_choice import score_reframed_auc
-from pneumo_tasks.training.workplace import prepare
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.fitting.cross_fitted_head import load_held_out
+from pneumo_tasks.training.fitting.stage_choice import score_reframed_auc
+from pneumo_tasks.training.fitting.workplace import prepare
+from pneumo_tasks.training.model.artefact import load_artefact
 
 RECIPES = ("vgg16-standard-frame", "article-vgg16-head", "article-vgg16-block5-conv3", "vgg16-block5")
 SHOWN = ("auc", "accuracy", "recall", "precision", "specificity")

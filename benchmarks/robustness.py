@@ -11,15 +11,15 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.robustness import ALTERATIONS, Altered, measure_robustness
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, Settings
-from pneumo_tasks.training.artefact import score_images
-from pneumo_tasks.training.candidate import read_candidate
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.model.artefact import score_images
 
 WORST = 0.01  # a fall of the AUC that is still none
 

@@ -250,8 +250,8 @@ def upload(images: int, batches: int = BATCHES) -> None:
 
     from pneumo_tasks.intake.batches import upload_batch
     from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
-    from pneumo_tasks.object_store import ObjectStore
     from pneumo_tasks.settings import Settings
+    from pneumo_tasks.storage.object_store import ObjectStore
 
     settings = Settings.load()
     store = ObjectStore.connect(settings)

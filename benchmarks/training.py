@@ -24,13 +24,13 @@ import peak
 from extraction_rate import extraction_rate
 from training_bucket import find_films, open_bucket, write_snapshot
 
-from pneumo_tasks import layout
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.features import extract_features
-from pneumo_tasks.training.fine_tuning import fine_tune_block5
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.features.extract import extract_features
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.hardware import chosen_precision
-from pneumo_tasks.training.head import train_head
 
 RECIPE, SECOND = "article-vgg16-block5-conv3", "vgg16-block5"
 NEW_SHARE = 0.05

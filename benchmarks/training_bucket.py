@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.balance import balance
 from pneumo_tasks.dataset.shards import assign_shards
 from pneumo_tasks.intake.patients import compiled, from_file_name
 from pneumo_tasks.local import phantoms, seaweedfs
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, PUBLIC_PATIENT_PATTERN, Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 def find_films(data: Path, images: int, scratch: Path) -> pd.DataFrame:

@@ -21,7 +21,7 @@ WAIT = timedelta(hours=SETTINGS.approval_hours)
 
 @task
 def list_former_champions() -> list[str]:
-    from pneumo_tasks.promotion.run_note import former_champions_table
+    from pneumo_tasks.promotion.runs.note import former_champions_table
 
     now = opened(get_current_context())
     versions, table = former_champions_table(now.store)
@@ -33,7 +33,7 @@ def list_former_champions() -> list[str]:
 
 @task
 def check_choice(choice: dict) -> dict:
-    from pneumo_tasks.promotion.run_note import rollback_request
+    from pneumo_tasks.promotion.runs.note import rollback_request
 
     now = opened(get_current_context())
     (version,) = choice["chosen_options"]
@@ -51,8 +51,8 @@ def check_choice(choice: dict) -> dict:
 
 @task(outlets=[CHAMPION])
 def move_champion(wanted: dict, answer: dict) -> dict:
-    from pneumo_tasks.promotion.history import ChangeRequest, rollback
-    from pneumo_tasks.promotion.registry import champion_summary
+    from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback
+    from pneumo_tasks.promotion.registry.promotion import champion_summary
 
     now = opened(get_current_context())
     approval = read_answer(answer, now.settings.approval_hours, yes=ROLL_BACK)
@@ -68,7 +68,7 @@ def move_champion(wanted: dict, answer: dict) -> dict:
 
 @task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
 def close_run(moved: dict | None) -> str:
-    from pneumo_tasks.promotion.registry import champion_summary
+    from pneumo_tasks.promotion.registry.promotion import champion_summary
 
     now = opened(get_current_context())
     champion = champion_summary(now.store)

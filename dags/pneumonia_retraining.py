@@ -83,7 +83,7 @@ def list_shards(snapshot: dict) -> list[list[str]]:
 
 @task(**GPU, map_index_template="{{ shard }}")
 def extract_features(snapshot: dict, shards: list[str]) -> list[dict]:
-    from pneumo_tasks.training.features import extract_features
+    from pneumo_tasks.training.features.extract import extract_features
 
     get_current_context()["shard"] = f"shard {', '.join(shards[:3])}{' and more' if shards[3:] else ''}"
     done = []
@@ -95,7 +95,7 @@ def extract_features(snapshot: dict, shards: list[str]) -> list[dict]:
 
 @task(**GPU)
 def train_head(snapshot: dict) -> dict:
-    from pneumo_tasks.training.head import train_head
+    from pneumo_tasks.training.fitting.head import train_head
 
     with stage() as now:
         return train_head(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
@@ -103,7 +103,7 @@ def train_head(snapshot: dict) -> dict:
 
 @task(**GPU)
 def fine_tune_block5(snapshot: dict) -> dict:
-    from pneumo_tasks.training.fine_tuning import fine_tune_block5
+    from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
 
     with stage() as now:
         return fine_tune_block5(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
@@ -112,7 +112,7 @@ def fine_tune_block5(snapshot: dict) -> dict:
 @task(**GPU)
 def evaluate_candidate(snapshot: dict) -> dict:
     from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-    from pneumo_tasks.promotion.registry import champion_ref
+    from pneumo_tasks.promotion.registry.promotion import champion_ref
 
     with stage() as now:
         champion = champion_ref(now.store)
@@ -129,7 +129,7 @@ def decide_promotion(snapshot: dict) -> dict:
 
 @reporting_task()
 def write_report() -> dict:
-    from pneumo_tasks.promotion.report import write_report
+    from pneumo_tasks.promotion.report.report import write_report
 
     with stage() as now:
         return write_report(now.settings, now.store, now.run_id)
@@ -137,7 +137,7 @@ def write_report() -> dict:
 
 @task.branch
 def ask_for_approval(decision: dict) -> str:
-    from pneumo_tasks.promotion.run_note import approval_request
+    from pneumo_tasks.promotion.runs.note import approval_request
 
     now = opened(get_current_context())
     if decision["decision"] != "approved" or now.settings.dry_run or not now.settings.require_approval:
@@ -149,8 +149,8 @@ def ask_for_approval(decision: dict) -> str:
 
 @reporting_task(outlets=[CHAMPION], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def promote_model(decision: dict, answer: dict | None) -> dict:
-    from pneumo_tasks.promotion.registry import champion_summary
-    from pneumo_tasks.promotion.settling import settle
+    from pneumo_tasks.promotion.registry.promotion import champion_summary
+    from pneumo_tasks.promotion.registry.settling import settle
 
     if decision["decision"] != "approved":
         raise AirflowSkipException(f"Not promoted: {decision['reason']}")
@@ -170,8 +170,8 @@ def promote_model(decision: dict, answer: dict | None) -> dict:
 
 @reporting_task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
 def close_run() -> str:
-    from pneumo_tasks.promotion.run_index import enter_missing, enter_run
-    from pneumo_tasks.promotion.run_note import run_note
+    from pneumo_tasks.promotion.runs.index import enter_missing, enter_run
+    from pneumo_tasks.promotion.runs.note import run_note
 
     now = opened(get_current_context())
     run = enter_run(now.store, now.run_id)

@@ -22,7 +22,7 @@ case $component in
     python - << 'PYTHON'
 import time
 from pneumo_tasks.errors import RetryableError
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 
 store = ObjectStore.connect(Settings.load())

@@ -26,7 +26,7 @@ from pneumo_tasks.errors import FinalError, RetryableError
 from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:
-    from pneumo_tasks.object_store import ObjectStore
+    from pneumo_tasks.storage.object_store import ObjectStore
 
 DAG_ID = "pneumonia_retraining"
 ROLLBACK_DAG_ID = "champion_rollback"
@@ -109,7 +109,7 @@ def run_settings(params: Mapping[str, Any]) -> Settings:
 
 
 def open_store(settings: Settings) -> "ObjectStore":
-    from pneumo_tasks.object_store import ObjectStore
+    from pneumo_tasks.storage.object_store import ObjectStore
 
     return ObjectStore.connect(settings)
 

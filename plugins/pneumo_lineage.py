@@ -28,7 +28,7 @@ def run_facets(task_instance: Any, ti_state: Any) -> "dict[str, RunFacet] | None
         return None
     if str(getattr(ti_state, "value", ti_state)) == "running":
         return None
-    from pneumo_tasks.promotion.runs import show_run
+    from pneumo_tasks.promotion.runs.runs import show_run
 
     try:
         run = show_run(open_store(Settings.load(connection_settings())), task_instance.run_id)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from pneumo_tasks import layout
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 def now() -> str:

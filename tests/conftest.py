@@ -12,8 +12,8 @@ import hypothesis
 import pytest
 
 from pneumo_tasks.local.seaweedfs import S3Server
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests import airflow_home, s3_servers
 from tests.s3_servers import S3Servers
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from markupsafe import escape
 
 if TYPE_CHECKING:
-    from pneumo_tasks.promotion.runs import RunSummary
+    from pneumo_tasks.promotion.runs.runs import RunSummary
 
 WIDTH, HEIGHT = 900, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 124, 16, 34

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from pneumo_tasks.promotion.runs import RunSummary
+    from pneumo_tasks.promotion.runs.runs import RunSummary
 
 PAGE_RUNS = 100
 

@@ -16,15 +16,15 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from pneumo_airflow import DAG_ID, ROLLBACK_DAG_ID, connection_settings, open_store
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing, PneumoError
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
 from promotion_reports.chart import draw_chart
 from promotion_reports.listing import Listing, arrange
 
 if TYPE_CHECKING:
-    from pneumo_tasks.object_store import ObjectStore
-    from pneumo_tasks.promotion.run_index import RunIndex
+    from pneumo_tasks.promotion.runs.index import RunIndex
+    from pneumo_tasks.storage.object_store import ObjectStore
 
 # A reader may have chosen another theme in Airflow than in the system: only a script can know.
 THEME = Path(__file__).with_name("theme.js").read_text()
@@ -102,7 +102,7 @@ def _connected(settings: Settings) -> "ObjectStore":
 
 @lru_cache(maxsize=1)
 def run_index() -> "RunIndex":
-    from pneumo_tasks.promotion.run_index import RunIndex
+    from pneumo_tasks.promotion.runs.index import RunIndex
 
     return RunIndex()
 
@@ -172,7 +172,7 @@ def index(listing: Annotated[Listing, Query()]) -> HTMLResponse:
 @app.get("/compare")
 def compare(run: Annotated[list[str], Query(default_factory=list)]) -> HTMLResponse:
     """Two runs side by side."""
-    from pneumo_tasks.promotion.report_comparison import compare_runs
+    from pneumo_tasks.promotion.report.comparison import compare_runs
 
     if len(run) != 2:
         return notice(400, "Choose two runs", f"{len(run)} were chosen: tick two in the list.")
@@ -184,7 +184,7 @@ def compare(run: Annotated[list[str], Query(default_factory=list)]) -> HTMLRespo
 @app.get("/run")
 def show(run_id: str = "", dag_id: str = DAG_ID) -> HTMLResponse:
     """What became of one run, with its report; also the tab of a run of any other DAG."""
-    from pneumo_tasks.promotion.runs import show_run
+    from pneumo_tasks.promotion.runs.runs import show_run
 
     if dag_id != DAG_ID:
         return notice(404, "No promotion report", f"Runs of {dag_id} make none; those of {DAG_ID} do.")
@@ -206,7 +206,7 @@ def model(version: Version) -> HTMLResponse:
     """The model card of one registered version, its digest checked."""
     from markdown_it import MarkdownIt
 
-    from pneumo_tasks.promotion.champion import read_manifest
+    from pneumo_tasks.promotion.registry.champion import read_manifest
 
     store = bucket()
     manifest = read_manifest(store, version)
@@ -218,7 +218,7 @@ def model(version: Version) -> HTMLResponse:
 @app.get("/ledger")
 def ledger() -> HTMLResponse:
     """Every decision about the champion, the newest first; read whole, so a broken chain is told."""
-    from pneumo_tasks.promotion.history import read_history
+    from pneumo_tasks.promotion.registry.history import read_history
 
     return page("ledger.html", chapters=read_history(bucket())[::-1])
 
@@ -233,7 +233,7 @@ def batch(batch_id: BatchId, theme: Theme = "") -> HTMLResponse:
 
 def _champion(store: "ObjectStore") -> tuple[Any, str]:
     """The champion, or what is wrong with it: the runs are shown all the same."""
-    from pneumo_tasks.promotion.champion import read_champion
+    from pneumo_tasks.promotion.registry.champion import read_champion
 
     try:
         return read_champion(store), ""

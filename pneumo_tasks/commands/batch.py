@@ -94,7 +94,7 @@ def withdraw(
 ) -> None:
     """Take a batch back: its images leave the next snapshot, its objects stay for the record."""
     from pneumo_tasks.intake.withdrawals import withdraw_batch
-    from pneumo_tasks.promotion import ledger
+    from pneumo_tasks.promotion.registry import ledger
 
     _, store = open_bucket()
     withdrawal = withdraw_batch(store, batch_id, getpass.getuser(), reason)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import typer
 
 from pneumo_tasks.errors import PneumoError
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _probe(store: ObjectStore) -> str:
 
 
 def _weights(settings: Settings, store: ObjectStore) -> str:
-    from pneumo_tasks.training.backbones import resolve_weights
+    from pneumo_tasks.training.model.backbones import resolve_weights
     from pneumo_tasks.training.recipes import find_recipe
 
     weights = resolve_weights(settings, store, find_recipe(settings.recipe).backbone)

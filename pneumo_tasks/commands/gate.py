@@ -26,7 +26,7 @@ def replay(
     """Decide a stored run again with other limits; trains nothing and writes nothing."""
     from pneumo_tasks.promotion.decision import replay
     from pneumo_tasks.promotion.gate import LIMITS
-    from pneumo_tasks.promotion.runs import run_params
+    from pneumo_tasks.promotion.runs.runs import run_params
 
     overrides = parse_params(given or [], LIMITS)
     _, store = open_bucket()

@@ -18,7 +18,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it enters the ledger
 @app.command()
 def champion(as_json: AsJson = False) -> None:
     """Show the champion and its test metrics; exit 3 where there is none."""
-    from pneumo_tasks.promotion.registry import champion_summary
+    from pneumo_tasks.promotion.registry.promotion import champion_summary
 
     _, store = open_bucket()
     summary = champion_summary(store)
@@ -35,7 +35,7 @@ def champion(as_json: AsJson = False) -> None:
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List every registered version."""
-    from pneumo_tasks.promotion.registry import list_versions
+    from pneumo_tasks.promotion.registry.promotion import list_versions
 
     _, store = open_bucket()
     columns = ["version", "run_id", "recipe", "threshold", "snapshot_id", "test_set_id", "sha256"]
@@ -52,7 +52,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show every decision about the champion; with --at the one that was live, exit 3 if none was."""
-    from pneumo_tasks.promotion.history import champion_at, read_history
+    from pneumo_tasks.promotion.registry.history import champion_at, read_history
 
     _, store = open_bucket()
     if at is None:
@@ -72,7 +72,7 @@ def history(
 @app.command()
 def verify(as_json: AsJson = False) -> None:
     """Check every digest, the ledger's chain, the pointer and the signatures; exit 1 if one fails."""
-    from pneumo_tasks.promotion.verification import verify
+    from pneumo_tasks.promotion.registry.verification import verify
 
     findings = [finding.model_dump() for finding in verify(*open_bucket())]
     if as_json:
@@ -85,7 +85,7 @@ def verify(as_json: AsJson = False) -> None:
 @app.command()
 def rollback(version: str, reason: Reason, as_json: AsJson = False) -> None:
     """Make a former champion the champion again, after checking every digest of it."""
-    from pneumo_tasks.promotion.history import ChangeRequest, rollback
+    from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback
 
     moved = rollback(*open_bucket(), version, ChangeRequest(reason=reason))
     if as_json:
@@ -97,7 +97,7 @@ def rollback(version: str, reason: Reason, as_json: AsJson = False) -> None:
 @app.command("reset-champion")
 def reset_champion(reason: Reason, as_json: AsJson = False) -> None:
     """Leave no champion: the next candidate is judged by the floors alone."""
-    from pneumo_tasks.promotion.history import ChangeRequest, reset_champion
+    from pneumo_tasks.promotion.registry.history import ChangeRequest, reset_champion
 
     _, store = open_bucket()
     moved = reset_champion(store, ChangeRequest(reason=reason))
@@ -114,7 +114,7 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a model, its digest and signature checked."""
-    from pneumo_tasks.promotion.registry import download_model
+    from pneumo_tasks.promotion.registry.promotion import download_model
 
     settings, store = open_bucket()
     found = download_model(settings, store, path, version)

@@ -1,7 +1,7 @@
 """Settings and bucket of a command."""
 
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 def open_bucket() -> tuple[Settings, ObjectStore]:

@@ -21,9 +21,9 @@ def predict(
     ``aligned`` is False where the model could not bring the film to its standard frame and judged it as
     it is; ``likeness`` is the correlation with the template. Both are empty for models without a frame.
     """
-    from pneumo_tasks.imaging import Limits, decode_grey
-    from pneumo_tasks.promotion.registry import download_model
-    from pneumo_tasks.training.artefact import ask, load_artefact
+    from pneumo_tasks.films.imaging import Limits, decode_grey
+    from pneumo_tasks.promotion.registry.promotion import download_model
+    from pneumo_tasks.training.model.artefact import ask, load_artefact
 
     settings, store = open_bucket()
     images = [decode_grey(file.read_bytes(), Limits.of(settings)) for file in files]

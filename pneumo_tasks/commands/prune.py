@@ -14,7 +14,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete artefacts and checkpoints of old runs; never a version, a ledger entry or a document."""
-    from pneumo_tasks.promotion.retention import prune
+    from pneumo_tasks.promotion.runs.retention import prune
 
     _, store = open_bucket()
     pruned = prune(store, keep, dry_run).model_dump() | {"dry_run": dry_run}

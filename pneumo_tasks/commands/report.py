@@ -31,8 +31,8 @@ def show(
     renew: Annotated[bool, typer.Option(help="Write it again from what the bucket holds now.")] = False,
 ) -> None:
     """Fetch the report of a run as one HTML file."""
-    from pneumo_tasks import layout
-    from pneumo_tasks.promotion.report import write_report
+    from pneumo_tasks.promotion.report.report import write_report
+    from pneumo_tasks.storage import layout
 
     settings, store = open_bucket()
     if renew:
@@ -47,7 +47,7 @@ def show(
 @app.command()
 def schema() -> None:
     """Print the JSON schema of report.json."""
-    from pneumo_tasks.promotion.report_document import Report
+    from pneumo_tasks.promotion.report.document import Report
 
     print_json(Report.model_json_schema())
 
@@ -55,7 +55,7 @@ def schema() -> None:
 @app.command()
 def compare(run_id: str, other: str, as_json: AsJson = False) -> None:
     """Put the figures of two runs side by side."""
-    from pneumo_tasks.promotion.report_comparison import compare_runs
+    from pneumo_tasks.promotion.report.comparison import compare_runs
 
     _, store = open_bucket()
     rows = compare_runs(store, run_id, other)

@@ -26,7 +26,7 @@ def retrain(
 
     Airflow keeps this run in a small database of its own, away from a running scheduler.
     """
-    from pneumo_tasks.promotion.runs import show_run
+    from pneumo_tasks.promotion.runs.runs import show_run
 
     params = parse_params(given or [])
     if Settings.for_run(params).require_approval:

@@ -11,7 +11,7 @@ app = typer.Typer(help="What the runs decided, and why.", no_args_is_help=True)
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all runs, the newest first."""
-    from pneumo_tasks.promotion.run_index import list_runs
+    from pneumo_tasks.promotion.runs.index import list_runs
 
     _, store = open_bucket()
     rows = [run.model_dump(mode="json") for run in list_runs(store)]
@@ -24,7 +24,7 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(run_id: str, as_json: AsJson = False) -> None:
     """Show one run: decision, reason, rules and stages."""
-    from pneumo_tasks.promotion.runs import show_run
+    from pneumo_tasks.promotion.runs.runs import show_run
 
     _, store = open_bucket()
     run = show_run(store, run_id).model_dump(mode="json")

@@ -2,10 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.snapshots import training_rows
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 class ClassBalance(BaseModel):

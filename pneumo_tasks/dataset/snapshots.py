@@ -8,13 +8,14 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import journal, layout
+from pneumo_tasks import journal
 from pneumo_tasks.dataset.shards import assign_shards
 from pneumo_tasks.dataset.splits import assign_splits, drop_duplicates, independence_checks
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.intake.accepted import accepted_images, accepted_verdicts
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumo_tasks import journal, layout
+from pneumo_tasks import journal
 from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary, test_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation import bootstrap
@@ -35,10 +35,11 @@ from pneumo_tasks.evaluation.serving import ServingCheck, check_serving
 from pneumo_tasks.evaluation.shift import ShiftFact, batch_drift
 from pneumo_tasks.evaluation.slices import slice_figures
 from pneumo_tasks.intake.accepted import accepted_verdicts
-from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.artefact import score_images
-from pneumo_tasks.training.candidate import Candidate, read_candidate
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.training.export.candidate import Candidate, read_candidate
+from pneumo_tasks.training.model.artefact import score_images
 
 log = logging.getLogger(__name__)
 

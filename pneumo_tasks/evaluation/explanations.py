@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.training.recipes import FRAME
 
 log = logging.getLogger(__name__)

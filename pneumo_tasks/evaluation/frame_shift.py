@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import ObjectMissing
@@ -28,9 +27,10 @@ from pneumo_tasks.evaluation.shortcuts import (
     shortcut_auc,
 )
 from pneumo_tasks.intake.adversarial import adversarial_auc, standardised
-from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import LABELS, Settings
-from pneumo_tasks.training.template import read_template
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.training.framing.template import read_template
 
 log = logging.getLogger(__name__)
 

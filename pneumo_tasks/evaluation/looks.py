@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import journal, layout
+from pneumo_tasks import journal
 from pneumo_tasks.errors import ConditionFailed
-from pneumo_tasks.object_store import ObjectStore, canonical_json
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 Role = Literal["candidate", "champion"]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks.dataset.sample import first_of_each
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 
 RIM = 0.12
 _IMAGES_A_CLASS = 48

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.balance import compute_class_balance
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows, training_rows
 from pneumo_tasks.evaluation.looks import count_looks, record_look
 from pneumo_tasks.evaluation.metrics import Metrics, compute_metrics
 from pneumo_tasks.evaluation.operating_point import choose_operating_point
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.candidate import Candidate, read_candidate
-from pneumo_tasks.training.features import extract_features
-from pneumo_tasks.training.fine_tuning import fine_tune_block5
-from pneumo_tasks.training.head import train_head
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.export.candidate import Candidate, read_candidate
+from pneumo_tasks.training.features.extract import extract_features
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.recipes import find_recipe
 
 

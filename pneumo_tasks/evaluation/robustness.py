@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks.evaluation.probes import occlude_rim
-from pneumo_tasks.imaging import Grey
-from pneumo_tasks.training.reframing import REFRAMINGS
+from pneumo_tasks.films.imaging import Grey
+from pneumo_tasks.training.framing.reframing import REFRAMINGS
 
 Scorer = Callable[[Iterable[Grey]], NDArray[np.float32]]
 

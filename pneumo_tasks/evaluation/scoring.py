@@ -12,12 +12,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadData, ObjectMissing
 from pneumo_tasks.evaluation.metrics import Scores
-from pneumo_tasks.imaging import Grey, decode_grey
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.training.artefact import load_artefact, score_images
+from pneumo_tasks.films.imaging import Grey, decode_grey
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.model.artefact import load_artefact, score_images
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.evaluation import served_artefact
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 
 _TIMEOUT_SECONDS = 600
 

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.intake.adversarial import SEED
-from pneumo_tasks.training import alignment
-from pneumo_tasks.training.affine_maps import BOX, FILM_EDGE, SIDE, WHOLE, Matrix, warp
-from pneumo_tasks.training.artefact import by_size, chunks
-from pneumo_tasks.training.frames import resize, squash
-from pneumo_tasks.training.reframing import reframed
+from pneumo_tasks.training.framing import alignment
+from pneumo_tasks.training.framing.affine_maps import BOX, FILM_EDGE, SIDE, WHOLE, Matrix, warp
+from pneumo_tasks.training.framing.frames import resize, squash
+from pneumo_tasks.training.framing.reframing import reframed
+from pneumo_tasks.training.model.artefact import by_size, chunks
 
 Values = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pneumo_tasks import layout
 from pneumo_tasks.intake.batches import list_batches, read_batch
 from pneumo_tasks.intake.manifests import OPTIONAL
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 COLUMNS = (
     "key", "file", "batch_id", "label", "patient", "family", "split", "sha256", "pixel_digest",

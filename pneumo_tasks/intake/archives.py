@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing, RetryableError
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore
 
 SUFFIXES = (".zip", ".tar")
 MAX_MEMBERS = 500_000

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadBatch, ConditionFailed, CorruptArtefact, ObjectMissing
 from pneumo_tasks.intake.archives import SUFFIXES as ARCHIVES
 from pneumo_tasks.intake.folders import choose_folder, files_below, manifest_of
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.journal import now
-from pneumo_tasks.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
 Split = Literal["train", "test", "auto"]
 State = Literal["incomplete", "stale", "waiting", "accepted", "rejected", "withdrawn", "replaced"]

@@ -6,7 +6,6 @@ from dataclasses import fields
 
 import pandas as pd
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
 from pneumo_tasks.intake import patients
 from pneumo_tasks.intake.archives import Source, label_of, list_members, read_source
@@ -14,7 +13,8 @@ from pneumo_tasks.intake.batches import Batch
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
 from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest
-from pneumo_tasks.object_store import ObjectStore, sha256
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from blake3 import blake3
 from PIL import Image
 
 from pneumo_tasks.errors import BadData
-from pneumo_tasks.image_headers import Header, read_header, sniff
-from pneumo_tasks.imaging import Grey, Limits, Picture, decode_picture
-from pneumo_tasks.intake.dicom import decode_dicom
-from pneumo_tasks.intake.dicom_files import open_dicom
-from pneumo_tasks.object_store import sha256
+from pneumo_tasks.films.dicom import decode_dicom
+from pneumo_tasks.films.dicom_files import open_dicom
+from pneumo_tasks.films.image_headers import Header, read_header, sniff
+from pneumo_tasks.films.imaging import Grey, Limits, Picture, decode_picture
+from pneumo_tasks.storage.object_store import sha256
 
 Raw = bytes
 

@@ -15,14 +15,14 @@ from typing import Any
 
 from PIL import Image
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing, WorkerLost
-from pneumo_tasks.imaging import Grey, Limits
+from pneumo_tasks.films.imaging import Grey, Limits
 from pneumo_tasks.intake.archives import Source, read_source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
-from pneumo_tasks.object_reader import Fetched, ObjectReader
-from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_reader import Fetched, ObjectReader
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 Progress = Callable[[int, int], None]
 Found = list[dict[str, Any]]

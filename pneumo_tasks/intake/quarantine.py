@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from pneumo_tasks import layout
 from pneumo_tasks.intake.verdicts import Rejection
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 COLUMNS = ("file", "rule", "value", "limit")
 

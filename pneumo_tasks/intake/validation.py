@@ -7,7 +7,6 @@ from functools import partial
 
 import pandas as pd
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.intake import quarantine
 from pneumo_tasks.intake.accepted import known_films, read_thumbnails
@@ -23,8 +22,9 @@ from pneumo_tasks.intake.near_duplicates import near_duplicates
 from pneumo_tasks.intake.rules import file_rules, film_rules, relation_rules
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.journal import now
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.intake.batch_rules import Check
 from pneumo_tasks.intake.drift import Drift
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 class Rejection(BaseModel):

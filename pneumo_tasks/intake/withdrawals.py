@@ -4,12 +4,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadBatch, ConditionFailed, ObjectMissing
 from pneumo_tasks.intake.batches import Batch, Progress, read_batch, read_withdrawal, upload_batch
 from pneumo_tasks.journal import now
-from pneumo_tasks.object_store import ObjectStore, canonical_json
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 
 class Withdrawal(BaseModel):

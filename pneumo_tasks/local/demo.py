@@ -19,8 +19,8 @@ from pneumo_tasks.local.demo_result import show_failure, show_result
 from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
 from pneumo_tasks.local.following import RunFollower
 from pneumo_tasks.local.stack import Place, Stack, describe, down, keras_home, up
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import RUN_PARAMS, Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 DAG_ID = "pneumonia_retraining"
 WEIGHTS = "PNEUMO_BACKBONE_WEIGHTS"
@@ -123,7 +123,7 @@ def _check_disk(place: Place) -> None:
 
 def _choose_backbone(console: Console, place: Place, wanted: str, before: str) -> str:
     """A path, imagenet or random; where nothing is asked for, what the demo used last time."""
-    from pneumo_tasks.training.backbones import resolve_weights
+    from pneumo_tasks.training.model.backbones import resolve_weights
     from pneumo_tasks.training.recipes import find_recipe
 
     explicit = wanted not in ("", "imagenet", "random")

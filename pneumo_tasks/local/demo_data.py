@@ -9,8 +9,8 @@ from pathlib import Path
 from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.intake.batches import Split, describe_batch, upload_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
-from pneumo_tasks.object_store import ObjectStore, sha256_of_file
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage.object_store import ObjectStore, sha256_of_file
 
 # The public data set's 16 'val' images belong to training: validation is taken from train by patient.
 _HALVES: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}

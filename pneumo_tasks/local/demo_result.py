@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.local.following import EndedRun
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion.registry import champion_summary
-from pneumo_tasks.promotion.runs import RunSummary, show_run
+from pneumo_tasks.promotion.registry.promotion import champion_summary
+from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 _COLOURS = {"promoted": "green", "rejected": "yellow", "dry-run": "cyan", "nothing-new": "cyan"}
 

@@ -6,17 +6,18 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks import journal, layout
+from pneumo_tasks import journal
 from pneumo_tasks.errors import PromotionRefused, UnsafeStore
 from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.intervals import Interval
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.champion import champion_ref
 from pneumo_tasks.promotion.gate import Rule, at_least, judge
+from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.champion import champion_ref
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 

@@ -199,7 +199,9 @@ def _shortened(stage: Stage, epochs: int | None) -> Stage:
 
 def check_request(settings: Settings, params: Mapping[str, object]) -> None:
     """Refuse (BadConfiguration) what the params of a run ask for and no run can do, before one starts."""
-    from pneumo_tasks.training.augmentation import find_kind  # pandas, which no DAG file should import
+    from pneumo_tasks.training.features.augmentation import (
+        find_kind,  # pandas, which no DAG file should import
+    )
 
     recipe = chosen_recipe(settings)
     if recipe.augmentation != "none":

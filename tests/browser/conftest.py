@@ -20,8 +20,8 @@ from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.environment_file import read_environment
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.local.stack import Place, down, up
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

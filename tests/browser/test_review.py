@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pneumo_tasks.promotion import ledger
-from pneumo_tasks.promotion.champion import read_champion
+from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.champion import read_champion
 from tests.browser.conftest import Installation
 
 if TYPE_CHECKING:

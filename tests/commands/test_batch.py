@@ -9,9 +9,9 @@ from pneumo_tasks.cli import app
 from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.intake.accepted import accepted_images
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion.ledger import read_ledger
+from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.films import good_files, write
 
 

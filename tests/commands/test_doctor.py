@@ -1,7 +1,7 @@
 import pytest
 
 from pneumo_tasks.commands.doctor import Finding, examine
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 def findings() -> dict[str, Finding]:

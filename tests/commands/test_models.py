@@ -5,8 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pneumo_tasks.cli import app
-from pneumo_tasks.promotion.registry import promote_model
-from pneumo_tasks.promotion.report import write_report
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.report.report import write_report
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story
 from tests.promotion.judging import judge

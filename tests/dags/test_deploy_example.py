@@ -11,8 +11,8 @@ import pytest
 from pneumo_assets import BATCH, CHAMPION, champion_event
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.promotion.history import ChangeRequest, rollback
-from pneumo_tasks.promotion.registry import champion_summary, promote_model
+from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback
+from pneumo_tasks.promotion.registry.promotion import champion_summary, promote_model
 from pneumo_tasks.settings import Settings
 from tests.evaluation.fixtures import story, tiny_models  # noqa: F401
 from tests.evaluation.story import Story

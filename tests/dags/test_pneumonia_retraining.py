@@ -12,8 +12,8 @@ from PIL import Image
 
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.local.seaweedfs import S3Server
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 PNEUMO = Path(sys.executable).parent / "pneumo"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pneumo_tasks.settings import RUN_PARAMS, RUN_SECTIONS, Settings
-from pneumo_tasks.training.augmentation import KINDS
+from pneumo_tasks.training.features.augmentation import KINDS
 from pneumo_tasks.training.recipes import RECIPES
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.balance import compute_class_balance, read_class_balance
 from pneumo_tasks.dataset.snapshots import (
     SnapshotRef,
@@ -15,8 +14,9 @@ from pneumo_tasks.errors import BadData
 from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 
 test_rows.__test__ = False  # a reader of rows, not a test
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import Story, save_model
 
 _WEIGHTS = {"good": (12.0, 0.0, -6.0), "better": (14.0, 0.0, -7.0), "weak": (3.0, 9.0, -6.0)}

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pneumo_tasks import journal, layout
-from pneumo_tasks.object_store import ObjectStore, sha256
+from pneumo_tasks import journal
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 SNAPSHOT, TEST_SET = "5nap5h0t", "7e57"
 IMAGES, PATIENTS = 48, 24

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.evaluation import evaluation as subject
 from pneumo_tasks.evaluation.comparison import ChampionRef
 from pneumo_tasks.evaluation.looks import count_looks
-from pneumo_tasks.object_store import sha256
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import sha256
 from tests.evaluation.story import IMAGES, SNAPSHOT, TEST_SET, Story
 
 

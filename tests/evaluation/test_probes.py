@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_tasks.evaluation.probes import measure_occlusion, occlude_rim, probe_sample
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 
 LABELS = pd.DataFrame({"label": ["NORMAL", "PNEUMONIA"] * 10, "sha256": [f"{n:02d}" for n in range(20)]})
 

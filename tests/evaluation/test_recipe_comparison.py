@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from pneumo_tasks import cli, journal, layout
+from pneumo_tasks import cli, journal
 from pneumo_tasks.evaluation.looks import count_looks
 from pneumo_tasks.evaluation.recipe_comparison import RecipeComparison, compare_recipes
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion.run_index import list_runs
+from pneumo_tasks.promotion.runs.index import list_runs
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.recipes import RECIPES
 from tests.evaluation.story import TEST_SET, Story
 from tests.training.conftest import RUN, small, small_recipe, write_snapshot  # noqa: F401

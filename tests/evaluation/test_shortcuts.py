@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_tasks import layout
 from pneumo_tasks.evaluation import frame_shift
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.shift import ShiftFact
 from pneumo_tasks.evaluation.shortcuts import FrameGauge, drawn_frames, in_pixels, mirrored_rim, shortcut_auc
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training.affine_maps import BOX, FILM_EDGE, IDENTITY, SIDE
-from pneumo_tasks.training.reframing import reframed
-from pneumo_tasks.training.template import fit_template
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.framing.affine_maps import BOX, FILM_EDGE, IDENTITY, SIDE
+from pneumo_tasks.training.framing.reframing import reframed
+from pneumo_tasks.training.framing.template import fit_template
 from tests.training.aligned import chests
 
 RNG = np.random.default_rng(0)

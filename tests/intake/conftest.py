@@ -8,8 +8,8 @@ import pytest
 from pneumo_tasks.intake.batches import Split, upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.intake.verdicts import BatchVerdict
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.films import write
 
 Validated = Callable[..., BatchVerdict]

@@ -8,7 +8,7 @@ from pydicom import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 
 
 def dicom(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 
 
 def film(seed: int, side: int = 96) -> Grey:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.conftest import rules
 from tests.intake.dicoms import dicom
 from tests.intake.films import film, good_files, jpeg
@@ -114,7 +114,7 @@ def test_what_is_no_archive_is_a_batch_error_in_words(
 def test_a_dicom_film_leaves_as_pixels_under_a_pseudonym(
     monkeypatch: pytest.MonkeyPatch, environment: None, store: ObjectStore, tmp_path: Path
 ) -> None:
-    from pneumo_tasks.imaging import decode_grey
+    from pneumo_tasks.films.imaging import decode_grey
     from pneumo_tasks.intake.batches import upload_batch
     from pneumo_tasks.intake.validation import validate_batch
     from pneumo_tasks.settings import Settings

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pneumo_tasks.errors import BadData
-from pneumo_tasks.imaging import Limits, decode_grey
+from pneumo_tasks.films.imaging import Limits, decode_grey
 from pneumo_tasks.intake.inspection import inspect_bytes
 from tests.intake.dicoms import dicom, jpeg_dicom
 from tests.intake.films import film, jpeg, png

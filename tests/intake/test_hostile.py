@@ -9,13 +9,13 @@ import numpy as np
 import psutil
 import pytest
 
-from pneumo_tasks.imaging import Limits
+from pneumo_tasks.films.imaging import Limits
 from pneumo_tasks.intake.accepted import accepted_images
 from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.inspection import inspect_bytes
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.conftest import rules
 from tests.intake.films import film, good_files, jpeg, write
 from tests.intake.hostile import hostile_files

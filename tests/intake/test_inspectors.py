@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pneumo_tasks.errors import WorkerLost
-from pneumo_tasks.imaging import Limits, decode_grey
+from pneumo_tasks.films.imaging import Limits, decode_grey
 from pneumo_tasks.intake import inspectors
 from pneumo_tasks.intake.archives import Source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_tasks import layout
 from pneumo_tasks.intake.accepted import COLUMNS, accepted_images
 from pneumo_tasks.intake.batches import describe_batch, discover_batches, upload_batch
 from pneumo_tasks.intake.validation import validate_batch
+from pneumo_tasks.storage import layout
 from tests.intake.conftest import rules
 from tests.intake.films import film, good_files, jpeg, png, write
 

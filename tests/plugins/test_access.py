@@ -9,8 +9,9 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from pneumo_tasks import journal, layout
-from pneumo_tasks.object_store import ObjectStore
+from pneumo_tasks import journal
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 from promotion_reports.pages import app
 
 SCRIPT = "<script>alert(1)</script>"

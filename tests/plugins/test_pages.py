@@ -9,16 +9,17 @@ from xml.etree import ElementTree
 import pytest
 from fastapi.testclient import TestClient
 
-from pneumo_tasks import journal, layout
+from pneumo_tasks import journal
 from pneumo_tasks.intake.withdrawals import read_datasheet
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import Figures
-from pneumo_tasks.promotion.registry import promote_model
-from pneumo_tasks.promotion.report import write_report
-from pneumo_tasks.promotion.run_index import enter_missing, enter_run, list_runs
-from pneumo_tasks.promotion.runs import DataCounts, RunSummary, show_run
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.report.report import write_report
+from pneumo_tasks.promotion.runs.index import enter_missing, enter_run, list_runs
+from pneumo_tasks.promotion.runs.runs import DataCounts, RunSummary, show_run
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 from promotion_reports import pages
 from promotion_reports.chart import draw_chart
 from promotion_reports.listing import PAGE_RUNS, Listing, arrange
@@ -136,7 +137,7 @@ def test_a_report_is_shown_as_it_was_written(reader: TestClient, store: ObjectSt
 
 def test_the_datasheet_of_a_batch_is_shown_as_it_was_written(reader: TestClient, store: ObjectStore) -> None:
     from pneumo_tasks.intake.batches import Batch
-    from pneumo_tasks.object_store import canonical_json, sha256
+    from pneumo_tasks.storage.object_store import canonical_json, sha256
 
     batch = Batch(batch_id="monday", created_at=journal.now(), images=1, images_csv_sha256="")
     manifest = canonical_json(batch.model_dump(mode="json"))

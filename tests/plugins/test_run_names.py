@@ -7,7 +7,7 @@ from airflow.serialization.encoders import encode_timetable
 from airflow.utils.types import DagRunType
 
 from pneumo_airflow import started_by
-from pneumo_tasks.layout import run_key
+from pneumo_tasks.storage.layout import run_key
 from pneumo_timetables import RunsOnRequest, WeeklyRuns
 
 MOMENT = datetime(2026, 11, 25, 15, 30, 7, 412_600, tzinfo=timezone(timedelta(hours=2)))

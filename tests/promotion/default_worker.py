@@ -17,11 +17,11 @@ class NotInstalled(MetaPathFinder):
 
 def main(run_id: str, snapshot_id: str) -> None:
     sys.meta_path.insert(0, NotInstalled())
-    from pneumo_tasks.object_store import ObjectStore
     from pneumo_tasks.promotion.decision import decide_promotion
-    from pneumo_tasks.promotion.registry import promote_model
-    from pneumo_tasks.promotion.report import write_report
+    from pneumo_tasks.promotion.registry.promotion import promote_model
+    from pneumo_tasks.promotion.report.report import write_report
     from pneumo_tasks.settings import Settings
+    from pneumo_tasks.storage.object_store import ObjectStore
 
     settings = Settings.load({"resamples": 100})
     store = ObjectStore.connect(settings)

@@ -1,6 +1,6 @@
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-from pneumo_tasks.promotion.champion import champion_ref
 from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.registry.champion import champion_ref
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SNAPSHOT, Story
 

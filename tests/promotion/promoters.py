@@ -6,9 +6,9 @@ import sys
 from multiprocessing.synchronize import Barrier
 
 from pneumo_tasks.errors import PneumoError
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion.registry import promote_model
+from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 def promote(run_id: str, barrier: Barrier, outcomes: dict[str, str]) -> None:

@@ -1,13 +1,13 @@
 import pytest
 
 from pneumo_tasks.errors import PromotionRefused
-from pneumo_tasks.promotion import ledger
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.champion import read_champion, read_pointer
 from pneumo_tasks.promotion.decision import read_decision, reject_candidate
-from pneumo_tasks.promotion.history import ChangeRequest, read_history, rollback
-from pneumo_tasks.promotion.registry import promote_model
-from pneumo_tasks.promotion.runs import show_run
+from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.champion import read_champion, read_pointer
+from pneumo_tasks.promotion.registry.history import ChangeRequest, read_history, rollback
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story
 from tests.promotion.judging import judge

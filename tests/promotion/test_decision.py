@@ -1,11 +1,11 @@
 import pytest
 
-from pneumo_tasks import layout
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate, read_evaluation
 from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
-from pneumo_tasks.promotion.registry import promote_model
-from pneumo_tasks.promotion.runs import show_run
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
 from tests.evaluation.story import SNAPSHOT, Story
 from tests.promotion.judging import judge
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import StorageUnavailable, UnsafeStore
-from pneumo_tasks.object_store import ObjectStore
-from pneumo_tasks.promotion import ledger
-from pneumo_tasks.promotion.champion import read_pointer
 from pneumo_tasks.promotion.decision import decide_promotion, read_decision
-from pneumo_tasks.promotion.registry import promote_model, read_champion
-from pneumo_tasks.promotion.verification import verify
+from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.champion import read_pointer
+from pneumo_tasks.promotion.registry.promotion import promote_model, read_champion
+from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import SNAPSHOT, Story
 from tests.promotion.judging import judge
 

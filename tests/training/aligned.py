@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pneumo_tasks.imaging import Grey
+from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.local.phantoms import draw_phantoms
 
 

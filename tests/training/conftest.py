@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pneumo_tasks import layout
 from pneumo_tasks.dataset.balance import balance
-from pneumo_tasks.object_store import ObjectStore, sha256
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training import recipes
 
 RUN, SNAPSHOT = "run-1", "snapshot-1"

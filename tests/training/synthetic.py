@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pneumo_tasks.settings import LABELS
-from pneumo_tasks.training.examples import Examples, examples_of
-from pneumo_tasks.training.mapped_arrays import MappedArray
+from pneumo_tasks.training.features.examples import Examples, examples_of
+from pneumo_tasks.training.features.mapped_arrays import MappedArray
 
 EVEN = dict.fromkeys(LABELS, 1.0)
 

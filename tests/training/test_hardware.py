@@ -15,7 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from pneumo_tasks.training.fitting import Training, fit
+from pneumo_tasks.training.fitting.epochs import Training, fit
 from pneumo_tasks.training.hardware import Hardware
 from pneumo_tasks.training.recipes import Stage
 from tests.training.synthetic import drawn_examples, small_model

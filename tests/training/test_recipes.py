@@ -2,11 +2,11 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training import backbones
-from pneumo_tasks.training.backbones import BackboneWeights
-from pneumo_tasks.training.frames import SQUASH
-from pneumo_tasks.training.heads import PROBABILITY
-from pneumo_tasks.training.network import build_network
+from pneumo_tasks.training.framing.frames import SQUASH
+from pneumo_tasks.training.model import backbones
+from pneumo_tasks.training.model.backbones import BackboneWeights
+from pneumo_tasks.training.model.heads import PROBABILITY
+from pneumo_tasks.training.model.network import build_network
 from pneumo_tasks.training.recipes import EVERYTHING, RECIPES, check_request, chosen_recipe, find_recipe
 
 # recipe, stage, what the article says: (at least, at most) trainable parameters

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pneumo_tasks import layout
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
-from pneumo_tasks.training.candidate import read_candidate
-from pneumo_tasks.training.features import extract_features
-from pneumo_tasks.training.fine_tuning import fine_tune_block5
-from pneumo_tasks.training.head import train_head
+from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.features.extract import extract_features
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.head import train_head
 from tests.training.conftest import SNAPSHOT, write_snapshot
 from tests.training.training_process import slow_settings
 

@@ -11,25 +11,25 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pneumo_tasks import layout
 from pneumo_tasks.errors import BadConfiguration
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.training import framing
-from pneumo_tasks.training.artefact import ask, load_artefact, score_images
-from pneumo_tasks.training.backbones import BackboneWeights
-from pneumo_tasks.training.candidate import read_candidate
-from pneumo_tasks.training.cross_fitted_head import put_head
-from pneumo_tasks.training.cross_fitting import LinearHead
-from pneumo_tasks.training.features import extract_features
-from pneumo_tasks.training.films import read_image
-from pneumo_tasks.training.fine_tuning import fine_tune_block5
-from pneumo_tasks.training.frames import CORE, SQUASH
-from pneumo_tasks.training.head import train_head
-from pneumo_tasks.training.network import build_network
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.features.extract import extract_features
+from pneumo_tasks.training.features.films import read_image
+from pneumo_tasks.training.fitting.cross_fitted_head import put_head
+from pneumo_tasks.training.fitting.cross_fitting import LinearHead
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.head import train_head
+from pneumo_tasks.training.fitting.workplace import prepare
+from pneumo_tasks.training.framing import views as framing
+from pneumo_tasks.training.framing.frames import CORE, SQUASH
+from pneumo_tasks.training.framing.standard_frame import standard_view
+from pneumo_tasks.training.model.artefact import ask, load_artefact, score_images
+from pneumo_tasks.training.model.backbones import BackboneWeights
+from pneumo_tasks.training.model.network import build_network
 from pneumo_tasks.training.recipes import Recipe
-from pneumo_tasks.training.standard_frame import standard_view
-from pneumo_tasks.training.workplace import prepare
 from tests.training.aligned import chests
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 

@@ -4,8 +4,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from pneumo_tasks.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
 
 SIDE, SNAPSHOT = 48, "snapshot-1"
@@ -26,7 +26,7 @@ def slow_settings(folder: Path) -> Settings:
 
 
 def main() -> None:
-    from pneumo_tasks.training.fine_tuning import fine_tune_block5
+    from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
 
     settings = slow_settings(Path(sys.argv[2]))
     fine_tune_block5(settings, ObjectStore.connect(settings), sys.argv[1], SNAPSHOT)

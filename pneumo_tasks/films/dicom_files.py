@@ -1,0 +1,148 @@
+"""A DICOM file cut down to what one film needs, in bounded time and memory, before it is decoded.
+
+pydicom parses whatever a file holds: millions of elements, data sets that inflate a thousandfold,
+frames larger than the header says. Here the header is read from the first bytes alone, and the
+pixel data are cut out and compared with it.
+"""
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from pneumo_tasks.errors import BadData, PneumoError
+from pneumo_tasks.films.image_headers import Header, read_header, sniff
+
+MAX_HEADER = 2 * 2**20
+_MAX_FRAGMENTS = 64
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+# What is decoded without further libraries: JPEG baseline, JPEG extended (8 bit), JPEG 2000.
+_COMPRESSIONS = {
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """``dataset`` is everything before the pixels; ``data`` the file without what follows them."""
+
+    header: Header
+    dataset: Any
+    data: bytes
+
+
+def open_dicom(data: bytes) -> DicomFile:
+    """Read the header of a film and find its pixels; decodes nothing.
+
+    BadData where the file is damaged, no single film, or of a kind that is not decoded here. No
+    message holds a value of the file: it might be a name.
+    """
+    head = data[:MAX_HEADER]
+    if _DEFLATED in head:
+        raise _refused("a deflated DICOM file")
+    with refusing("a damaged DICOM file"):
+        dataset, at = _read_head(head)
+        header = _header(dataset)
+        syntax = dataset.file_meta.get("TransferSyntaxUID")
+        if syntax is None:
+            raise BadData("a DICOM file without a transfer syntax", do="Export the film again.")
+        if not syntax.is_compressed:
+            return DicomFile(header, dataset, data[: _native_end(data, at, dataset, header)])
+        if syntax not in _COMPRESSIONS:
+            raise _refused(f"pixels compressed as {syntax.name if not syntax.is_private else 'private'}")
+        frame, end = _encapsulated(data, at + 12)
+        _check_frame(frame, header)
+    return DicomFile(header, dataset, data[:end])
+
+
+def _read_head(head: bytes) -> tuple[Any, int]:
+    """Every element before the pixels, and where the element of the pixels begins."""
+    from pydicom.filereader import read_partial
+
+    file, last = io.BytesIO(head), 0
+
+    def at_pixels(tag: int, _vr: str | None, _length: int) -> bool:
+        nonlocal last
+        last = int(tag)
+        return last >= 0x7FE00008
+
+    dataset = read_partial(file, at_pixels)
+    if last not in (0x7FE00010, 0x7FE00009, 0x7FE00008):
+        raise BadData("no pixels", found=f"in the first {len(head)} bytes", do="Export the film again.")
+    return dataset, file.tell()
+
+
+def _header(dataset: Any) -> Header:
+    frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel") or 1)
+    width, height = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)
+    if frames != 1 or not width or not height:
+        raise BadData("not a single film", found=f"{frames} frames of {width}x{height}")
+    stored, allocated = int(dataset.get("BitsStored") or 0), int(dataset.get("BitsAllocated") or 0)
+    if not 1 <= stored <= allocated or allocated not in (8, 16):
+        raise BadData("pixels of an unusual width", found=f"{stored} of {allocated} bits, limit 16")
+    grey = samples == 1 and str(dataset.get("PhotometricInterpretation")).startswith("MONOCHROME")
+    return Header("DICOM", "grey" if grey else "rgb", stored, width, height)
+
+
+def _native_end(data: bytes, at: int, dataset: Any, header: Header) -> int:
+    implicit, little = dataset.original_encoding
+    order = "<" if little else ">"
+    start = at + (8 if implicit else 12)
+    length = int(struct.unpack(f"{order}I", data[start - 4 : start])[0])
+    needed = header.width * header.height * int(dataset.BitsAllocated) // 8
+    needed *= int(dataset.get("SamplesPerPixel") or 1)
+    if not needed <= length <= needed + 64 or start + needed > len(data):
+        raise BadData("pixels missing or too many", found=f"{length} bytes for {needed}")
+    return start + length
+
+
+def _encapsulated(data: bytes, at: int) -> tuple[bytes, int]:
+    """The one frame, its fragments joined, and where the pixel data end (PS3.5 A.4)."""
+    fragments: list[bytes] = []
+    for _ in range(_MAX_FRAGMENTS):
+        tag, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if tag == _SEQUENCE_END:
+            return b"".join(fragments[1:]), at + 8  # the first item is the offset table
+        if tag != _ITEM or at + 8 + length > len(data):
+            break
+        fragments.append(data[at + 8 : at + 8 + length])
+        at += 8 + length
+    raise BadData("damaged compressed pixels", found=f"after {len(fragments)} fragments")
+
+
+def _check_frame(frame: bytes, header: Header) -> None:
+    """Whether the compressed frame is as large as the file's header says, before it is decoded."""
+    if sniff(frame) == "JPEG":
+        inner = read_header(frame)
+        size = (inner.width, inner.height)
+    else:
+        with Image.open(io.BytesIO(frame), formats=("JPEG2000",)) as image:
+            size = image.size
+    if size != (header.width, header.height):
+        raise BadData("two headers in one file", found=f"{size} and {header}")
+
+
+def _refused(what: str) -> BadData:
+    return BadData(what, found="not decoded here", do="Export it uncompressed, as JPEG or as PNG.")
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn whatever a parser raises on hostile bytes into BadData, and silence its warnings.
+
+    Only the kind of the error is told: its words may quote the file, and the file holds names.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except PneumoError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a parser of foreign bytes raises anything
+        raise BadData(what, found=type(error).__name__, do="Export the film again.") from None

@@ -1,0 +1,112 @@
+"""Ed25519 signatures over a version's manifest, which holds the digest of every other file."""
+
+from pathlib import Path
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import BaseModel, ConfigDict
+
+from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
+
+State = Literal["verified", "signed", "unsigned"]
+
+
+class Signature(BaseModel):
+    """models/<version>/manifest.sig.json; both fields are hex."""
+
+    model_config = ConfigDict(frozen=True)
+
+    public_key: str
+    signature: str
+
+
+def sign_manifest(settings: Settings, version: str, manifest: bytes) -> bytes | None:
+    """The signature document for the manifest's bytes, None where no key is set.
+
+    BadConfiguration where the key cannot be read, or signatures are required and there is none.
+    """
+    if settings.signing_key is None:
+        if settings.require_signature:
+            raise BadConfiguration(
+                "signatures are required, but there is no key to sign with",
+                where=layout.model(version),
+                do="Set PNEUMO_SIGNING_KEY, or the password of the Airflow connection pneumo_signing.",
+            )
+        return None
+    key = _private_key(settings.signing_key.get_secret_value())
+    signature = Signature(
+        public_key=key.public_key().public_bytes_raw().hex(), signature=key.sign(manifest).hex()
+    )
+    return canonical_json(signature.model_dump())
+
+
+def check_signature(settings: Settings, store: ObjectStore, version: str) -> State:
+    """``verified`` by the trusted key; ``signed``, consistently, where no key is trusted.
+
+    CorruptArtefact where the signature does not fit the manifest or is another key's, and where
+    it is missing although signatures are required. BadConfiguration where they are required of
+    anybody: whoever can write to the bucket could sign.
+    """
+    trusted = _trusted(settings)
+    if trusted is None and settings.require_signature:
+        raise BadConfiguration(
+            "signatures are required, but no key is trusted",
+            where=layout.model(version),
+            do="Set PNEUMO_TRUSTED_KEY to the public key.",
+        )
+    where = layout.model(version, "manifest.sig.json")
+    try:
+        signature = Signature.model_validate_json(store.read(where))
+    except ObjectMissing:
+        if settings.require_signature:
+            raise CorruptArtefact(
+                f"version {version} is not signed", where=where, do="Promote a signed version."
+            ) from None
+        return "unsigned"
+    if trusted is not None and trusted.public_bytes_raw().hex() != signature.public_key:
+        raise CorruptArtefact(f"version {version} is signed by a key that is not trusted", where=where)
+    key = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
+    try:
+        key.verify(bytes.fromhex(signature.signature), store.read(layout.model(version, "manifest.json")))
+    except InvalidSignature:
+        raise CorruptArtefact(f"the signature of version {version} does not fit", where=where) from None
+    return "verified" if trusted is not None else "signed"
+
+
+def _trusted(settings: Settings) -> Ed25519PublicKey | None:
+    """The key that the settings trust: the one named, else the one that they sign with."""
+    if settings.trusted_key:
+        return _public_key(settings.trusted_key)
+    if settings.signing_key:
+        return _private_key(settings.signing_key.get_secret_value()).public_key()
+    return None
+
+
+def _private_key(given: str) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(_pem(given), password=None)
+    except (ValueError, TypeError, OSError) as error:
+        # Never the value itself: it may be the key.
+        raise BadConfiguration("PNEUMO_SIGNING_KEY cannot be read", found=type(error).__name__) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadConfiguration("PNEUMO_SIGNING_KEY is no Ed25519 key", found=type(key).__name__)
+    return key
+
+
+def _public_key(given: str) -> Ed25519PublicKey:
+    try:
+        key = serialization.load_pem_public_key(_pem(given))
+    except (ValueError, TypeError, OSError) as error:
+        raise BadConfiguration("PNEUMO_TRUSTED_KEY cannot be read", found=type(error).__name__) from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise BadConfiguration("PNEUMO_TRUSTED_KEY is no Ed25519 key", found=type(key).__name__)
+    return key
+
+
+def _pem(given: str) -> bytes:
+    return given.encode() if given.lstrip().startswith("-----BEGIN") else Path(given).read_bytes()

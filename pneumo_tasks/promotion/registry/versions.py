@@ -1,0 +1,122 @@
+"""Model versions: folders of the bucket that are written once and never change."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumo_tasks.errors import ConditionFailed, ObjectMissing
+from pneumo_tasks.evaluation.evaluation import read_evaluation
+from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.promotion.registry.champion import Manifest, read_champion, read_manifest
+from pneumo_tasks.promotion.registry.signatures import State, check_signature, sign_manifest
+from pneumo_tasks.promotion.report.model_card import render_model_card
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, check_digest, sha256
+from pneumo_tasks.training.export.candidate import read_candidate
+
+log = logging.getLogger(__name__)
+
+
+def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Manifest:
+    """Write models/<version>/ for the evaluated candidate, or find it written; every digest verified.
+
+    The first writer of a file wins; the manifest records the digests of what is really stored.
+    """
+    evaluation, candidate = read_evaluation(store, run_id), read_candidate(store, run_id)
+    version = evaluation.version
+    documents = {
+        "model.keras": store.read_verified(layout.run(run_id, "candidate.keras"), candidate.sha256),
+        "candidate.json": canonical_json(candidate.model_dump(mode="json")),
+        "evaluation.json": canonical_json(evaluation.model_dump(mode="json")),
+        "model_card.md": render_model_card(candidate, evaluation).encode(),
+    }
+    if candidate.onnx is not None:
+        onnx = layout.run(run_id, "candidate.onnx")
+        documents["model.onnx"] = store.read_verified(onnx, candidate.onnx.sha256)
+    files = {name: _write_once(store, layout.model(version, name), body) for name, body in documents.items()}
+    check_digest(files["model.keras"], candidate.sha256, layout.model(version, "model.keras"))
+    manifest = canonical_json(_manifest(evaluation, files).model_dump(mode="json"))
+    signature = sign_manifest(settings, version, manifest)
+    _write_once(store, layout.model(version, "manifest.json"), manifest)
+    if signature is not None:
+        _write_once(store, layout.model(version, "manifest.sig.json"), signature)
+    return verify_version(settings, store, version)
+
+
+@dataclass(frozen=True)
+class Download:
+    """What was downloaded, and what its signature is worth."""
+
+    manifest: Manifest
+    signature: State
+
+
+def verify_version(settings: Settings, store: ObjectStore, version: str) -> Manifest:
+    """Read every file of a version; CorruptArtefact naming the first that is not what was registered."""
+    manifest = read_manifest(store, version)
+    for name, digest in manifest.files.items():
+        store.read_verified(layout.model(version, name), digest)
+    check_digest(manifest.files["model.keras"], manifest.sha256, layout.model(version, "manifest.json"))
+    check_signature(settings, store, version)
+    return manifest
+
+
+def download_model(
+    settings: Settings, store: ObjectStore, path: Path, version: str | None = None
+) -> Download:
+    """Put the artefact of ``version`` (the champion's where None) at ``path``, its digest checked.
+
+    ObjectMissing where there is no such version or no champion; CorruptArtefact where the stored
+    bytes are not those that were registered, or the signature is not what the settings ask for.
+    """
+    if version is None:
+        champion = read_champion(store)
+        if champion is None:
+            raise ObjectMissing("no model has been promoted yet", do="Name a version, or run a retraining.")
+        manifest = champion.manifest
+    else:
+        manifest = read_manifest(store, version)
+    signature = check_signature(settings, store, manifest.version)
+    if signature == "unsigned":
+        log.warning(
+            "version %s is not signed: its digest says what it is, not who registered it", manifest.version
+        )
+    store.download(layout.model(manifest.version, "model.keras"), path, manifest.sha256)
+    return Download(manifest, signature)
+
+
+def list_versions(store: ObjectStore) -> list[Manifest]:
+    """Every complete version, in the order of its name."""
+    manifests = []
+    for version in store.list_folders(layout.MODELS):
+        try:
+            manifests.append(read_manifest(store, version))
+        except ObjectMissing:
+            log.warning("version %s is not complete: it has no manifest", version)
+    return manifests
+
+
+def _manifest(evaluation: Evaluation, files: dict[str, str]) -> Manifest:
+    return Manifest(
+        version=evaluation.version,
+        sha256=evaluation.sha256,
+        run_id=evaluation.run_id,
+        recipe=evaluation.recipe,
+        snapshot_id=evaluation.snapshot_id,
+        test_set_id=evaluation.test_set_id,
+        threshold=evaluation.operating_point.threshold,
+        operating_point=evaluation.operating_point,
+        synthetic=evaluation.synthetic,
+        random_backbone=evaluation.random_backbone,
+        files=files,
+    )
+
+
+def _write_once(store: ObjectStore, key: str, body: bytes) -> str:
+    """Write ``body`` unless the key exists, read back what is stored, return its sha256."""
+    try:
+        store.put_if_absent(key, body, "application/octet-stream")
+    except ConditionFailed:
+        log.info("%s is there already", key)
+    return sha256(store.read(key))

@@ -1,0 +1,48 @@
+"""Films: the images of a snapshot, fetched, checked and decoded ahead of the computation."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumo_tasks.errors import BadData
+from pneumo_tasks.films.imaging import Limits, decode_grey
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
+
+Grey = NDArray[np.uint8]
+
+READERS = 8  # threads that fetch and decode while the cores compute
+
+
+def read_image(settings: Settings, store: ObjectStore, key: str, digest: str) -> Grey:
+    """Fetch and decode one image of a snapshot; BadData where its bytes changed since."""
+    body = store.read(key)
+    if sha256(body) != digest:
+        raise BadData(
+            "an image changed after it was accepted",
+            where=key,
+            found=f"sha256 {sha256(body)}, accepted as {digest}",
+            do="Batches are immutable: restore the object, or withdraw the image.",
+        )
+    return decode_grey(body, Limits.of(settings))
+
+
+def read_films(
+    settings: Settings, store: ObjectStore, rows: pd.DataFrame, batch: int
+) -> Iterator[list[Grey]]:
+    """Decoded images in row order, ``batch`` at a time; the next ones are fetched meanwhile."""
+    wanted = list(zip(rows["key"], rows["sha256"], strict=True))
+    with ThreadPoolExecutor(READERS) as readers:
+
+        def submit(start: int) -> list[Future[Grey]]:
+            part = wanted[start : start + batch]
+            return [readers.submit(read_image, settings, store, *pair) for pair in part]
+
+        pending = submit(0)
+        for start in range(0, len(wanted), batch):
+            following = submit(start + batch)
+            yield [future.result() for future in pending]
+            pending = following

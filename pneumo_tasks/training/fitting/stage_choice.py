@@ -1,0 +1,92 @@
+"""The choice between two stages: does fine-tuning better what the cross-fitted head says?
+
+Asked on the validation patients, of the head that never saw them, before and after fine-tuning: as
+the films are, and reframed. The second is what validation alone is blind to: fine-tuning that has
+learned the framing gains on films that are framed alike, and loses on the others.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from sklearn.metrics import roc_auc_score
+
+from pneumo_tasks.dataset.sample import first_of_each
+from pneumo_tasks.settings import LABELS
+from pneumo_tasks.training.features.examples import mean_of
+from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.fitting.workplace import Workplace
+from pneumo_tasks.training.framing.reframing import REFRAMINGS
+from pneumo_tasks.training.model.artefact import score_images
+
+FILMS_A_CLASS = 100
+ASKED = ("stretched by 25 %", "compressed by 25 %")
+
+Scores = NDArray[np.float64]
+
+
+class Judged(BaseModel):
+    """AUC on validation films: as they are, and reframed in the ways of ASKED."""
+
+    model_config = ConfigDict(frozen=True)
+
+    validation: float
+    reframed: float
+
+
+class StageChoice(BaseModel):
+    """What was compared and which was exported; ``mean`` averages both stages' logits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    head: Judged
+    fine_tuned: Judged
+    mean: Judged
+    films: int
+    reframed_films: int
+    exported: Literal["head", "fine_tuned"]
+    rule: str = "fine-tuning has to be better on reframed films, and no worse on films as they are"
+
+
+def choose_stage(place: Workplace, head: Scores, tuned: Scores, before: Scores, after: Scores) -> StageChoice:
+    """``head`` and ``tuned`` score every validation film, ``before`` and ``after`` the reframed sample."""
+    rows = place.rows[place.rows["split"] == "validation"]
+    ill, sample_ill = (rows["label"] == LABELS[1]).to_numpy(bool), _reframed_labels(place)
+
+    def judged(whole: Scores, reframed: Scores) -> Judged:
+        return Judged(
+            validation=float(roc_auc_score(ill, whole)), reframed=float(roc_auc_score(sample_ill, reframed))
+        )
+
+    first, second = judged(head, before), judged(tuned, after)
+    better = second.reframed > first.reframed and second.validation >= first.validation
+    return StageChoice(
+        head=first,
+        fine_tuned=second,
+        mean=judged(mean_of(head, tuned), mean_of(before, after)),
+        films=len(rows),
+        reframed_films=len(sample_ill),
+        exported="fine_tuned" if better else "head",
+    )
+
+
+def score_reframed(place: Workplace) -> Scores:
+    """What the network, as it is now, says of the reframed sample: one kind of reframing after another."""
+    films = [film for batch in read_films(place.settings, place.store, _sample(place), 64) for film in batch]
+    model: Any = place.network.whole
+    parts = [score_images(model, (REFRAMINGS[name](film) for film in films)) for name in ASKED]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def score_reframed_auc(place: Workplace) -> float:
+    """The AUC of the network, as it is now, on the reframed sample."""
+    return float(roc_auc_score(_reframed_labels(place), score_reframed(place)))
+
+
+def _reframed_labels(place: Workplace) -> NDArray[np.bool_]:
+    return np.tile((_sample(place)["label"] == LABELS[1]).to_numpy(bool), len(ASKED))
+
+
+def _sample(place: Workplace) -> Any:
+    return first_of_each(place.rows[place.rows["split"] == "validation"], "label", FILMS_A_CLASS)

@@ -1,0 +1,159 @@
+"""The workplace: what both training tasks start from."""
+
+import dataclasses
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumo_tasks.dataset.balance import read_class_balance
+from pneumo_tasks.dataset.snapshots import training_rows
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.features.examples import Examples, mean_of, score
+from pneumo_tasks.training.features.extract import extract_exactly
+from pneumo_tasks.training.features.keys import needed_extractors
+from pneumo_tasks.training.features.precision import settled_precision
+from pneumo_tasks.training.features.source import FeatureSource
+from pneumo_tasks.training.framing.frames import View
+from pneumo_tasks.training.framing.views import resolve_views
+from pneumo_tasks.training.hardware import Hardware, prepare_hardware
+from pneumo_tasks.training.model.backbones import BackboneWeights, resolve_weights
+from pneumo_tasks.training.model.network import Network, build_network
+from pneumo_tasks.training.recipes import Recipe, Stage, chosen_recipe
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The recipe, the graph, the rows, the class weights, and the features of both splits."""
+
+    settings: Settings
+    store: ObjectStore
+    run_id: str
+    snapshot_id: str
+    recipe: Recipe
+    hardware: Hardware
+    weights: BackboneWeights
+    views: tuple[View, ...]
+    network: Network
+    rows: pd.DataFrame
+    class_weights: dict[str, float]
+    source: FeatureSource
+
+    @property
+    def precision(self) -> str:
+        """What the features are in, and what training computes in."""
+        return f"{self.source.precision}, {self.hardware.training_precision}"
+
+    @cached_property
+    def exact(self) -> FeatureSource:
+        """The validation films in float32, made where they are missing."""
+        extract_exactly(self.settings, self.store, self.snapshot_id, "validation")
+        return dataclasses.replace(self.source, precision="float32", _open={})
+
+    def examples(self, split: str, cuts: tuple[str, ...]) -> Examples:
+        """The films of a split. Whatever is trained on, what epochs and threshold are chosen on is float32;
+        but for a cross-fitted recipe, which trains on the validation films as well.
+        """
+        lower = self.source.precision != "float32" and not self.recipe.cross_fitted
+        source = self.exact if lower and split == "validation" else self.source
+        return source.examples(self.rows, split, cuts, self.class_weights)
+
+    def every_example(self, cuts: tuple[str, ...]) -> Examples:
+        """The films of both splits, with their drawn copies: what cross-fitting trains on."""
+        return self.source.examples(self.rows.assign(split="train"), "train", cuts, self.class_weights)
+
+    def validation_scores(self, network: Network, stage: Stage) -> NDArray[np.float32]:
+        """What the part of ``network`` after the stage's cuts says about each validation film.
+
+        Several views answer as the file does.
+        """
+        views = score(network.part(stage.cuts, network.answer), self.examples("validation", stage.cuts))
+        if len(self.views) == 1:
+            return views
+        return mean_of(*views.reshape(len(self.views), -1)).astype(np.float32)
+
+    def part(self, stage: Stage) -> Any:
+        """The model that a stage trains, its layers frozen and thawed as the stage says."""
+        self.network.train_only(stage.trainable)
+        return self.network.part(stage.cuts, self.network.answer)
+
+    def facts(self, stage: Stage) -> dict[str, Any]:
+        """What the stage's history says besides its epochs."""
+        return {
+            "recipe": self.recipe.name,
+            "trainable_parameters": self.network.trainable_parameters(),
+            "augmentation": self.recipe.augmentation,
+            "variants": self.recipe.variants,
+            "precision": {
+                "features": self.source.precision,
+                "training": self.hardware.training_precision,
+                "relative_errors": self.source.errors(stage.cuts),
+            },
+        }
+
+
+def prepare(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> Workplace:
+    """Build the graph of the settings' recipe and find the data of a run."""
+    recipe = chosen_recipe(settings)
+    weights = resolve_weights(settings, store, recipe.backbone)
+    views = resolve_views(settings, store, recipe, snapshot_id)
+    hardware = _settled(prepare_hardware(settings), settings, store, recipe, weights, views)
+    with hardware.scope():
+        network = build_network(recipe, weights, views, settings.seed, hardware.training_precision)
+    return Workplace(
+        settings,
+        store,
+        run_id,
+        snapshot_id,
+        recipe,
+        hardware,
+        weights,
+        views,
+        network,
+        training_rows(store, snapshot_id),
+        read_class_balance(store, run_id).weights,
+        FeatureSource(settings, store, recipe, weights, views, hardware.precision),
+    )
+
+
+def _settled(
+    hardware: Hardware,
+    settings: Settings,
+    store: ObjectStore,
+    recipe: Recipe,
+    weights: BackboneWeights,
+    views: tuple[View, ...],
+) -> Hardware:
+    """The hardware, computing in float32 where the features had to be."""
+    extractors = needed_extractors(recipe, weights, views, hardware.precision)
+    precision = settled_precision(settings, store, hardware.precision, extractors)
+    return dataclasses.replace(hardware, precision=precision)
+
+
+def save_weights(store: ObjectStore, key: str, network: Network) -> None:
+    """Write the weights of every layer that is trained now, as a file without code."""
+    file = io.BytesIO()
+    arrays = {
+        f"{layer.name}.{number}": array
+        for layer in network.whole.layers
+        if layer.trainable
+        for number, array in enumerate(layer.get_weights())
+    }
+    np.savez(file, allow_pickle=False, **arrays)
+    store.put(key, file.getvalue())
+
+
+def load_weights(store: ObjectStore, key: str, network: Network) -> None:
+    """Put weights that ``save_weights`` wrote into the network's layers of those names."""
+    by_layer: dict[str, dict[int, Any]] = {}
+    with np.load(io.BytesIO(store.read(key)), allow_pickle=False) as arrays:
+        for name in arrays.files:
+            layer, _, number = name.rpartition(".")
+            by_layer.setdefault(layer, {})[int(number)] = arrays[name]
+    for layer, numbered in by_layer.items():
+        network.whole.get_layer(layer).set_weights([numbered[n] for n in sorted(numbered)])

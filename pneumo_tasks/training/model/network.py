@@ -1,0 +1,175 @@
+"""The whole graph, from the pixels of a film to a probability, and the parts of it that are trained."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.training.framing.frames import View, resize
+from pneumo_tasks.training.model.backbones import BackboneWeights, build_backbone
+from pneumo_tasks.training.model.heads import HEADS, PROBABILITY, VIEW_PROBABILITY, is_head
+from pneumo_tasks.training.recipes import FRAME, Recipe
+
+INPUT = "image"
+POOLED_BLOCKS = ("block3", "block4", "block5")
+
+# What keras.applications' preprocess_input does, as layers: VGG16 takes BGR minus the ImageNet means.
+_CHANNELS: dict[str, tuple[float, list[float]]] = {
+    "vgg16": (1.0, [-103.939, -116.779, -123.68]),
+    "inceptionv3": (1.0 / 127.5, [-1.0, -1.0, -1.0]),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """``whole`` maps uint8 (N, H, W, 1) of any size to float32 (N, 1); parts share its weights.
+
+    ``taps`` are its tensors by name: ``image``, ``frame``, every layer of the backbone, and for
+    VGG16 ``block3_gap``, ``block4_gap``, ``block5_gap`` and their concatenation ``pooled``. With
+    several views those are of all films in the first view, then in the second, and so on; only the
+    probability is one a film.
+    """
+
+    whole: Any
+    recipe: Recipe
+    taps: dict[str, Any]
+
+    @property
+    def answer(self) -> str:
+        """The tap that answers for one framed film: what training judges."""
+        return VIEW_PROBABILITY if VIEW_PROBABILITY in self.taps else PROBABILITY
+
+    def part(self, starts: tuple[str, ...], *ends: str) -> Any:
+        """The model from the tensors ``starts`` to the tensors ``ends``; one of either is not a list."""
+        import keras
+
+        given = [self.taps[name] for name in starts]
+        # Keras has no model whose output is its input.
+        asked = [keras.layers.Identity()(self.taps[n]) if n in starts else self.taps[n] for n in ends]
+        return keras.Model(given if len(given) > 1 else given[0], asked if len(asked) > 1 else asked[0])
+
+    def train_only(self, prefixes: tuple[str, ...]) -> None:
+        """Freeze all but the head and the layers whose names start with one of ``prefixes``."""
+        for layer in self.whole.layers:
+            layer.trainable = is_head(layer.name) or any(layer.name.startswith(p) for p in prefixes)
+
+    def trainable_parameters(self) -> int:
+        return int(sum(np.prod(variable.shape) for variable in self.whole.trainable_variables))
+
+
+def build_network(
+    recipe: Recipe,
+    weights: BackboneWeights,
+    views: tuple[View, ...],
+    seed: int,
+    precision: str = "float32",
+) -> Network:
+    """Build the graph with the backbone's weights and a head drawn from ``seed``.
+
+    Functional, without custom classes or Lambda layers, so the saved file loads in safe mode in
+    any Keras 3. Layer names restart, so two networks of one recipe have the same names. In a lower
+    ``precision`` (a Keras dtype policy) the backbone computes in it; frame, first convolution, pools
+    and head stay in float32, and so do all weights.
+    """
+    import keras
+
+    pretrained = build_backbone(weights, recipe.image_size)
+    keras.backend.clear_session()
+    image = keras.Input((None, None, 1), dtype="uint8", name=INPUT)
+    taps = {INPUT: image, FRAME: _framed(image, views, recipe)}
+    channels = _channels(taps[FRAME], recipe)
+    build = {"vgg16": keras.applications.VGG16, "inceptionv3": keras.applications.InceptionV3}
+    with _dtype_policy(precision):
+        backbone = build[recipe.backbone](weights=None, include_top=False, input_shape=channels.shape[1:])
+    # It reads pixels, of whose eight bits bfloat16 rounds one away: half of the error of all layers.
+    next(layer for layer in backbone.layers if layer.weights).dtype_policy = keras.DTypePolicy("float32")
+    taps |= _applied(backbone, channels)
+    if recipe.backbone == "vgg16":
+        taps |= _pools(taps)
+    taps |= HEADS[recipe.head_kind](taps, recipe.backbone, seed, len(views))
+    _copy_weights(pretrained, backbone)
+    network = Network(keras.Model(image, taps[PROBABILITY], name="pneumo"), recipe, taps)
+    network.train_only(())
+    return network
+
+
+def _framed(image: Any, views: tuple[View, ...], recipe: Recipe) -> Any:
+    """The framed films, float32 (N, side, side, 1) of 0 to 255, from the layer ``frame``.
+
+    All films in the first view, then in the second: the backbone sees one larger batch, and its
+    graph is there once.
+    """
+    from keras import layers, ops
+
+    sides = {view.side_of(recipe) for view in views}
+    if len(sides) != 1:
+        raise BadConfiguration(f"the views of frame {recipe.frame!r} differ in size", found=str(sides))
+    side = sides.pop()
+    squares = [view.build(image, side) for view in views]
+    square = squares[0] if len(squares) == 1 else ops.concatenate(squares, axis=0)
+    return layers.Reshape((side, side, 1), name=FRAME, dtype="float32")(square)
+
+
+def _channels(frame: Any, recipe: Recipe) -> Any:
+    """What the backbone expects: its size, three channels, its preprocessing; float32."""
+    from keras import layers
+
+    if frame.shape[1] != recipe.image_size:
+        shape = (recipe.image_size, recipe.image_size, 1)
+        resized = resize(frame[..., 0], recipe.image_size)
+        frame = layers.Reshape(shape, name="backbone_size", dtype="float32")(resized)
+    scale, offset = _CHANNELS[recipe.backbone]
+    channels = layers.Concatenate(name="channels", dtype="float32")([frame, frame, frame])
+    return layers.Rescaling(scale, offset, name="preprocess", dtype="float32")(channels)
+
+
+def _applied(backbone: Any, channels: Any) -> dict[str, Any]:
+    """The outputs of the backbone's layers for ``channels``, by their names.
+
+    Not by ``input_tensor=``: Keras then looks for the graph's inputs along every path there is, and
+    through an alignment there are more than it will ever have walked.
+    """
+    values, outputs = {id(backbone.input): channels}, {}
+    for layer in backbone.layers[1:]:
+        several, before = isinstance(layer.input, list), layer.output
+        given = [values[id(tensor)] for tensor in (layer.input if several else [layer.input])]
+        values[id(before)] = outputs[layer.name] = layer(given if several else given[0])
+    return outputs
+
+
+def _pools(taps: dict[str, Any]) -> dict[str, Any]:
+    """The means over each of the last three blocks' maps: (N, 256), (N, 512), (N, 512), and together."""
+    from keras import layers
+
+    pools = {
+        f"{block}_gap": layers.GlobalAveragePooling2D(name=f"{block}_gap", dtype="float32")(
+            taps[f"{block}_pool"]
+        )
+        for block in POOLED_BLOCKS
+    }
+    return {**pools, "pooled": layers.Concatenate(name="pooled", dtype="float32")(list(pools.values()))}
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _copy_weights(source: Any, target: Any) -> None:
+    pairs = zip(
+        [layer for layer in source.layers if layer.weights],
+        [layer for layer in target.layers if layer.weights],
+        strict=True,
+    )
+    for given, taken in pairs:
+        taken.set_weights(given.get_weights())

@@ -1,0 +1,76 @@
+import pytest
+
+from pneumo_tasks.errors import BadConfiguration, PromotionRefused
+from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
+from pneumo_tasks.promotion.registry.history import (
+    ChangeRequest,
+    champion_at,
+    read_history,
+    reset_champion,
+    rollback,
+)
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.settings import Settings
+from tests.evaluation.story import Story
+from tests.promotion.judging import judge
+
+
+@pytest.fixture
+def versions(settings: Settings, story: Story) -> list[str]:
+    """Two champions, one after the other."""
+    return [
+        promote_model(settings, story.store, judge(settings, story, run_id, model))["version"]
+        for run_id, model in (("first", "good"), ("second", "better"))
+    ]
+
+
+def test_a_rollback_brings_a_former_champion_back_and_is_recorded(
+    settings: Settings, story: Story, versions: list[str]
+) -> None:
+    rollback(settings, story.store, versions[0], ChangeRequest(reason="false alarms on the ward"))
+    champion = read_champion(story.store)
+    assert champion is not None
+    assert champion.version == versions[0]
+    chapters = read_history(story.store)
+    assert [chapter.kind for chapter in chapters] == ["promoted", "promoted", "rolled-back"]
+    assert chapters[-1].reason == "false alarms on the ward"
+    assert [chapter.until is None for chapter in chapters] == [False, False, True]
+    assert all(finding.verdict == "pass" for finding in verify(settings, story.store))
+
+
+def test_what_was_live_on_a_date_can_be_told(story: Story, versions: list[str]) -> None:
+    chapters = read_history(story.store)
+    before = champion_at(story.store, chapters[0].at)
+    assert before is not None
+    now = champion_at(story.store, "2999-01-01")
+    assert now is not None
+    assert now.version == versions[1]
+    assert champion_at(story.store, "2020-01-01") is None
+    with pytest.raises(BadConfiguration, match="no date"):
+        champion_at(story.store, "last Tuesday")
+
+
+def test_only_a_former_champion_comes_back(settings: Settings, story: Story, versions: list[str]) -> None:
+    with pytest.raises(PromotionRefused, match="never the champion"):
+        rollback(settings, story.store, "v0", ChangeRequest(reason="because"))
+    with pytest.raises(PromotionRefused, match="already"):
+        rollback(settings, story.store, versions[1], ChangeRequest(reason="because"))
+    with pytest.raises(BadConfiguration, match="reason"):
+        rollback(settings, story.store, versions[0], ChangeRequest(reason=" "))
+
+
+def test_after_a_reset_there_is_no_champion_but_the_past_stays(
+    settings: Settings, story: Story, versions: list[str]
+) -> None:
+    reset_champion(story.store, ChangeRequest(reason="another hospital"))
+    assert read_champion(story.store) is None
+    with pytest.raises(PromotionRefused, match="no champion to reset"):
+        reset_champion(story.store, ChangeRequest(reason="again"))
+    promote_model(settings, story.store, judge(settings, story, "third"))
+    reference = champion_ref(story.store)
+    assert reference is not None
+    assert reference.original is not None
+    assert reference.original.version == versions[0]
+    kinds = [chapter.kind for chapter in read_history(story.store)]
+    assert kinds == ["promoted", "promoted", "reset", "promoted"]
