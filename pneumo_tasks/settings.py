@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     max_clipped_share: Share = Field(0.5, description="Share of pixels that are pure black or white")
     min_chest_likeness: float = Field(-0.25, ge=-1, le=1, description="Less: a film with inverted greys")
     max_colour: float = Field(3.0, ge=0.0, description="Mean chroma in grey levels; more is no X-ray")
+    unknown_views: Literal["quarantine", "accept"] = Field(
+        "quarantine", description="Films whose stated view is neither frontal nor a known other one"
+    )
     near_duplicate_bits: int = Field(32, ge=-1, le=128, description="Of 256 hash bits; -1: not looked for")
     pseudonym_key: SecretStr | None = Field(None, description="Key of the patient pseudonyms of DICOM files")
     min_class_images: int = Field(1, ge=0, description="Fewer images of a label are a warning")

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import BadData
-from pneumo_tasks.films.dicom_files import DicomFile, refusing
+from pneumo_tasks.films.depth import counts_of
+from pneumo_tasks.films.dicom_files import EXTENDED, DicomFile, refusing
+from pneumo_tasks.films.display import grey_levels
 from pneumo_tasks.films.imaging import Grey
-
-_INVERTED = "MONOCHROME1"
+from pneumo_tasks.films.jpeg_extended import decode_extended
+from pneumo_tasks.films.views import stated_view
 
 
 @dataclass(frozen=True)
@@ -26,59 +28,62 @@ class Film:
 
 
 def decode_dicom(file: DicomFile, key: bytes | None) -> Film:
-    """Rescale, window and, for MONOCHROME1, invert; ``key`` makes the pseudonym of the PatientID.
+    """Decode, rescale, window and, for MONOCHROME1, invert; ``key`` makes the pseudonym of the PatientID.
 
-    The window is the file's first one (PS3.3 C.11.2); without one, the range of the stored bits.
     The caller has checked the header's size. BadData where a pixel cannot be decoded.
     """
-    from pydicom import dcmread
-
     if file.header.mode != "grey":
         raise BadData("a colour DICOM image", do="Export the film as grey.")
     with refusing("DICOM pixels that cannot be decoded"):
-        dataset = dcmread(io.BytesIO(file.data))
-        stored = dataset.pixel_array
+        stored = _stored_pixels(file)
         if stored.shape != (file.header.height, file.header.width):
             raise BadData("two headers in one file", found=f"{stored.shape[::-1]} and {file.header}")
-        lowest, table = _grey_table(file.dataset)
-        grey: Grey = np.take(table, stored.astype(np.int32) - lowest, mode="clip")
+        bits = file.header.bits
+        lowest = -(2 ** (bits - 1)) if file.dataset.get("PixelRepresentation") else 0
+        places = np.clip(stored.astype(np.int32) - lowest, 0, 2**bits - 1).astype(np.uint16)
+        table = grey_levels(file.dataset, lowest, counts_of(places)[: 2**bits])
+        grey: Grey = table[places]
     with refusing("a damaged DICOM header"):
-        patient = str(file.dataset.get("PatientID") or "").strip()
-        view = str(file.dataset.get("ViewPosition") or "").strip().upper()[:16]
+        patient, view = _patient(file.dataset), stated_view(file.dataset)
     return Film(grey, pseudonym(patient, key), view)
+
+
+def _stored_pixels(file: DicomFile) -> NDArray[Any]:
+    """The stored values; where the high bit is not the top of the stored bits, shifted down to it."""
+    from pydicom import dcmread
+
+    dataset = dcmread(io.BytesIO(file.data))
+    if dataset.file_meta.TransferSyntaxUID == EXTENDED and int(dataset.BitsAllocated) == 16 and file.frame:
+        return decode_extended(file.frame, dataset)
+    bits, high = file.header.bits, int(dataset.get("HighBit", file.header.bits - 1))
+    if high == bits - 1:
+        return np.asarray(dataset.pixel_array)
+    allocated, shift = int(dataset.BitsAllocated), high - bits + 1
+    if not 0 <= shift <= allocated - bits or file.compressed:
+        raise BadData("an impossible high bit", found=f"{high} for {bits} stored bits of {allocated}")
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = allocated, allocated - 1, 0
+    raw = (np.asarray(dataset.pixel_array).astype(np.int32) >> shift) & (2**bits - 1)
+    signed = bool(file.dataset.get("PixelRepresentation"))
+    return np.asarray(np.where(raw >= 2 ** (bits - 1), raw - 2**bits, raw) if signed else raw)
+
+
+def _patient(dataset: Any) -> str:
+    """The PatientID; its bytes one by one where the declared character set does not decode them.
+
+    Raises UnicodeEncodeError where what it decodes to is no text: an id that cannot be written down.
+    """
+    if "PatientID" not in dataset:
+        return ""
+    value = dataset.get_item("PatientID").value
+    raw = value if isinstance(value, bytes) else None
+    try:
+        patient = str(dataset.PatientID or "")
+    except (UnicodeDecodeError, LookupError):
+        patient = raw.decode("latin-1") if raw is not None else ascii(value)
+    patient.encode()
+    return patient.strip(" \0")
 
 
 def pseudonym(patient: str, key: bytes | None) -> str:
     """24 hexadecimal digits of the HMAC-SHA256 of the id; "" without an id or without a key."""
     return hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:24] if key and patient else ""
-
-
-def _grey_table(dataset: Any) -> tuple[int, Grey]:
-    """The grey level of every value that the stored bits can hold, and the lowest such value.
-
-    A table instead of arithmetic on the film: at most 65,536 entries, whatever the film's size.
-    """
-    bits, signed = int(dataset.BitsStored), bool(dataset.get("PixelRepresentation"))
-    lowest = -(2 ** (bits - 1)) if signed else 0
-    values = np.arange(lowest, lowest + 2**bits, dtype=np.int32)
-    scaled = _windowed(dataset, values)
-    if dataset.PhotometricInterpretation == _INVERTED:
-        scaled = 1.0 - scaled
-    return lowest, np.round(scaled * 255).astype(np.uint8)
-
-
-def _windowed(dataset: Any, values: NDArray[np.int32]) -> NDArray[np.float64]:
-    """0 to 1: the modality's rescale, then the window or table for display."""
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    rescaled = np.asarray(apply_modality_lut(values, dataset))
-    low, high = float(rescaled.min()), float(rescaled.max())
-    if dataset.get("VOILUTSequence"):
-        shown = np.asarray(apply_voi_lut(rescaled.astype(np.int64), dataset, prefer_lut=True), float)
-        low, high = float(shown.min()), float(shown.max())
-    elif dataset.get("WindowWidth") and dataset.get("WindowCenter"):
-        # pydicom knows linear and sigmoid windows, and maps them onto the range of the rescaled bits.
-        shown = np.asarray(apply_voi_lut(rescaled, dataset, prefer_lut=False), float)
-    else:
-        shown = rescaled.astype(float)
-    return np.clip((shown - low) / max(high - low, 1e-9), 0.0, 1.0)

@@ -14,7 +14,10 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _PNG_MODES = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgb+alpha"}
 _JPEG_MODES = {1: "grey", 3: "rgb", 4: "cmyk"}
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_LS_FRAME = 0xF7
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+# The elements of group 0008 that a data set may begin with: group length, character set, image type, ...
+_FIRST_ELEMENTS = tuple(number.to_bytes(2, "little") for number in (0x0000, 0x0001, 0x0005, 0x0008, 0x0016))
 _MAX_SEGMENTS = 4096  # a film has about ten; each one costs every later reader of the header a step
 
 # For the verdict only: what the sender most likely sent instead of an image.
@@ -49,13 +52,22 @@ def sniff(data: bytes) -> str:
         return "JPEG"
     if data.startswith(_PNG):
         return "PNG"
-    if data[128:132] == b"DICM":
+    if data[128:132] == b"DICM" or is_bare_dicom(data):
         return "DICOM"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     found = next((name for magic, name in _OTHERS if data.startswith(magic)), None)
     opening = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return found or next((name for start, name in _TEXTS if start in opening), "unknown")
+
+
+def is_bare_dicom(data: bytes) -> bool:
+    """A DICOM file that begins with its first element: the 128 bytes and the mark in front are missing."""
+    if data.startswith(b"\x02\0\0\0UL\x04\0"):
+        return True
+    group, element, length = data[:2], data[2:4], int.from_bytes(data[4:8], "little")
+    explicit = data[4:6] in (b"UL", b"CS", b"UI", b"DA", b"TM")
+    return group == b"\x08\0" and element in _FIRST_ELEMENTS and (explicit or 0 < length <= 64)
 
 
 def read_header(data: bytes) -> Header:
@@ -77,13 +89,18 @@ def _read_png(data: bytes) -> Header:
     return Header("PNG", _PNG_MODES[colour], bits, width, height)
 
 
-def _read_jpeg(data: bytes) -> Header:
+def read_frame_header(frame: bytes) -> Header:
+    """Read the header of a JPEG frame inside a DICOM file, which may also be of JPEG-LS."""
+    return _read_jpeg(frame, _JPEG_FRAMES | {_JPEG_LS_FRAME})
+
+
+def _read_jpeg(data: bytes, frames: frozenset[int] = _JPEG_FRAMES) -> Header:
     """Walk the segments up to the first scan; two frame headers, as in polyglots, are none."""
     found: Header | None = None
     exif = False
     for marker, at in _segments(data):
         exif = exif or (marker == 0xE1 and data[at + 4 : at + 9] == b"Exif\0")
-        if marker in _JPEG_FRAMES:
+        if marker in frames:
             bits, height, width, components = struct.unpack(">BHHB", data[at + 4 : at + 10])
             if found or components not in _JPEG_MODES or not width or not height:
                 break

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pneumo_tasks.errors import BadData
+from pneumo_tasks.films.deep_png import decode_deep, is_deep
+from pneumo_tasks.films.depth import in_8_bits
 from pneumo_tasks.films.image_headers import Header, read_header
 from pneumo_tasks.settings import Settings
 
@@ -42,6 +44,11 @@ class Limits:
             settings.min_image_side,
             settings.max_image_side,
         )
+
+    @property
+    def most_inflated(self) -> int:
+        """Bytes that a deflated DICOM file may inflate to: a film of 16 bits and as much again beside it."""
+        return 2 * self.max_pixels + self.max_bytes
 
     def check(self, size: int, header: Header | None = None) -> None:
         """Raise BadData unless a file of ``size`` bytes with this header may be decoded."""
@@ -100,7 +107,7 @@ def _decode(data: bytes, header: Header, colour: bool, enough: int | None) -> Pi
             return _decode_jpeg(data, header, colour, enough)
         _check_png(data)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            return _as_picture(image, colour)
+            return _as_deep_picture(data, header, image) if is_deep(header) else _as_picture(image, colour)
     except (OSError, SyntaxError, ValueError, TypeError, struct.error, zlib.error, EOFError) as error:
         raise BadData("not decodable", found=str(error)[:200], do="Export the film again.") from None
     except (Image.DecompressionBombError, MemoryError, OverflowError, IndexError, KeyError) as error:
@@ -138,11 +145,18 @@ def _count_scans(data: bytes) -> int:
     return int(np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == 0xDA)))
 
 
+def _as_deep_picture(data: bytes, header: Header, image: Image.Image) -> Picture:
+    deep, colours = decode_deep(data, header)
+    chroma = _chroma(Image.fromarray(colours).convert("YCbCr"))
+    grey = np.ascontiguousarray(_upright(in_8_bits(deep), _orientation(image)))
+    return Picture(grey, chroma, grey.shape[1], grey.shape[0])
+
+
 def _as_picture(image: Image.Image, colour: bool) -> Picture:
     orientation = _orientation(image)
     image.load()
     if image.mode.startswith("I"):
-        grey, chroma = _from_16_bit(np.asarray(image)), 0.0
+        grey, chroma = in_8_bits(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)), 0.0
     elif image.mode == "L" and not image.has_transparency_data:
         grey, chroma = np.asarray(image), 0.0
     else:
@@ -170,20 +184,6 @@ def _chroma(image: Image.Image) -> float:
     """Mean distance of Cb and Cr from neutral: 0 is a grey film, a photograph has 5 or more."""
     counts = np.asarray(image.histogram(), float)[256:].reshape(2, 256)
     return float((counts @ np.abs(np.arange(256) - 128.0)).max() / counts[0].sum())
-
-
-def _from_16_bit(pixels: NDArray[np.integer]) -> Grey:
-    """Scale by the smallest of 8, 10, 12, 14, 16 bits that holds the brightest pixel.
-
-    Detectors write 10 to 14 bits into 16; a stretch to the image's own range would turn noise
-    on a blank film into contrast.
-    """
-    brightest = int(pixels.max())
-    bits = next((b for b in (8, 10, 12, 14) if brightest < 2**b), 16)
-    narrow: Grey = np.empty(pixels.shape, np.uint8)
-    for top in range(0, len(pixels), _STRIP):
-        narrow[top : top + _STRIP] = np.clip(pixels[top : top + _STRIP], 0, 65535) >> (bits - 8)
-    return narrow
 
 
 def _orientation(image: Image.Image) -> int:

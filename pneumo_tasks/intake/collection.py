@@ -7,18 +7,19 @@ from dataclasses import fields
 import pandas as pd
 
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
+from pneumo_tasks.films.views import view_of
 from pneumo_tasks.intake import patients
 from pneumo_tasks.intake.archives import Source, label_of, list_members, read_source
 from pneumo_tasks.intake.batches import Batch
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
 from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 log = logging.getLogger(__name__)
 
-_LATERAL = {"LATERAL", "LAT", "LL", "RL"}
 _NO_KEY = "no PNEUMO_PSEUDONYM_KEY is set, so the DICOM PatientID is not used"
 
 
@@ -110,8 +111,16 @@ def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
                 for key, is_dicom in zip(keys, dicom, strict=True)
             ]
         ),
-        view_fault=_objects([view if view.upper() in _LATERAL else None for view in views]),
+        view_fault=_objects([_view_fault(assignment.settings, view) for view in views]),
     ).drop(columns=["pseudonym", "dicom_view"])
+
+
+def _view_fault(settings: Settings, view: str) -> str | None:
+    """Why a film with this view may not be used; a view that nobody stated is no fault."""
+    found = view_of(view)
+    if found == "other" or (found == "unknown" and settings.unknown_views == "quarantine"):
+        return view if found == "other" else f"{view}, a view that is not known to be frontal"
+    return None
 
 
 def _progress(batch_id: str, every: float = 10.0) -> Progress:

@@ -1,5 +1,6 @@
 """Facts about one image file, from one decoding."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -23,8 +24,9 @@ _HISTOGRAM_ROWS = 375  # every row up to 749; beyond, a sample says as much of a
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ""},
     "PNG": {".png", ""},
-    "DICOM": {".dcm", ".dicom", ".ima", ""},
+    "DICOM": {".dcm", ".dicom", ".dc3", ".ima", ".img", ""},
 }
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # archives name DICOM files by their UID
 
 # The mean frontal chest film of the public training set, both labels alike, left and right folded
 # together, in standard deviations, on 8 x 8 cells: dark rims, bright middle and belly. Half of it.
@@ -99,19 +101,18 @@ def inspect_bytes(
 ) -> Inspected:
     """All facts of one file; never raises on what a file holds. ``digest``: its sha256, where known."""
     kind = sniff(data)
-    suffix = PurePosixPath(file).suffix.lower()
     facts = Facts(
         file,
         key,
         bytes=len(data),
         sha256=digest or sha256(data),
         format=kind,
-        suffix_fault=None if suffix in _SUFFIXES.get(kind, {suffix}) else f"{kind} named {suffix}",
+        suffix_fault=_suffix_fault(kind, PurePosixPath(file)),
     )
     if kind not in _SUFFIXES or len(data) > limits.max_bytes:
         return Inspected(facts)
     try:
-        dicom = open_dicom(data) if kind == "DICOM" else None
+        dicom = open_dicom(data, limits.most_inflated) if kind == "DICOM" else None
         header = dicom.header if dicom else read_header(data)
         facts = _with_header(facts, header)
         if _exceeds(limits, len(data), header):
@@ -124,6 +125,13 @@ def inspect_bytes(
         return Inspected(_with_pixels(facts, decode_picture(data, header, _HASHED)))
     except BadData as error:
         return Inspected(replace(facts, decode_error=str(error)))
+
+
+def _suffix_fault(kind: str, path: PurePosixPath) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix in _SUFFIXES.get(kind, {suffix}) or (kind == "DICOM" and _UID.fullmatch(path.name)):
+        return None
+    return f"{kind} named {suffix}"
 
 
 def _exceeds(limits: Limits, size: int, header: Header) -> bool:

@@ -153,7 +153,7 @@ def _dicoms() -> Kinds:
             whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99") + zlib.compress(bytes(10**7)),
             "decodable",
         ),
-        "deflated-uid.dcm": (dicom(film(27), syntax=DeflatedExplicitVRLittleEndian), "decodable"),
+        "deflated-uid.dcm": (dicom(film(27), syntax=DeflatedExplicitVRLittleEndian)[:-900], "decodable"),
         "elements.dcm": (whole[:pixels_at] + long + whole[pixels_at:], "decodable"),
         "lateral.dcm": (dicom(film(28), ViewPosition="LATERAL"), "frontal-view"),
     }  # fmt: skip
