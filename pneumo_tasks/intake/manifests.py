@@ -3,12 +3,14 @@
 import csv
 import io
 import posixpath
+import re
 import unicodedata
 import warnings
 
 import pandas as pd
 
 from pneumo_tasks.errors import BadBatch
+from pneumo_tasks.intake.names import one_form
 
 REQUIRED = ("path", "label")
 OPTIONAL = ("site", "view", "study_id", "acquired_at")
@@ -16,6 +18,11 @@ MAX_ROWS = 500_000
 MAX_BYTES = 64 * 2**20
 _MAX_HEADER = 65_536
 MAX_PATH = 512
+_TITLES = {name.replace("_", ""): name for name in (*REQUIRED, "patient_id", *OPTIONAL)}
+# What statistics packages and people write where a value is missing.
+_MISSING = {
+    "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "unknown", "-", "--", "?", ".",
+}  # fmt: skip
 _ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 
 
@@ -25,7 +32,7 @@ def read_manifest(data: bytes, where: str) -> pd.DataFrame:
     Any delimiter that pandas can find; UTF-8 (with or without mark), UTF-16 or Windows-1252.
     Raises BadBatch naming the line or the column that is wrong.
     """
-    text = _decoded(data, where)
+    text = _decoded(data, where).replace("\r\n", "\n").replace("\r", "\n")
     if len(text.lstrip().split("\n", 1)[0]) > _MAX_HEADER:
         raise BadBatch("the first line of images.csv is too long", where=f"{where}, line 1")
     try:
@@ -45,14 +52,42 @@ def read_manifest(data: bytes, where: str) -> pd.DataFrame:
             "images.csv cannot be read as a table", where=where, found=str(error), do="Correct that line."
         ) from None
     rows.columns = pd.Index([_column(str(name)) for name in rows.columns])
-    _check_columns(rows, where)
     _check_twice(text, where)
+    rows = rows.fillna("")
+    rows = rows[(rows.map(str.strip) != "").any(axis=1)]  # lines of commas, as spreadsheets leave them
+    _check_columns(rows, where)
     if "patient_id" not in rows:
         rows["patient_id"] = ""
     # Other columns (names, birthdays) never enter the system.
-    rows["path"] = rows["path"].str.replace("\\", "/").str.removeprefix("./")  # as Windows writes it
+    rows["path"] = rows["path"].map(one_form).str.replace("\\", "/").str.removeprefix("./")
     kept = ["path", "label", "patient_id", *(name for name in OPTIONAL if name in rows)]
-    return rows[kept].fillna("").map(str.strip).reset_index(drop=True)
+    rows = rows[kept].copy()
+    for name in kept[1:]:
+        rows[name] = rows[name].str.strip()
+    for name in kept[2:]:
+        rows[name] = rows[name].where(~rows[name].str.casefold().isin(_MISSING), "")
+    rows["patient_id"] = without_decimals(rows["patient_id"])
+    return rows.reset_index(drop=True)
+
+
+def without_decimals(ids: pd.Series) -> pd.Series:
+    """Numbers as they were before a table with gaps made them decimal: 7.0 is 7.
+
+    Only where that is certain: no id of the column has decimals of its own.
+    """
+    if ids.str.fullmatch(r"[0-9]+\.[0-9]*[1-9][0-9]*").any():
+        return ids
+    whole = ids.str.fullmatch(r"[0-9]+\.0+")
+    return ids.where(~whole, ids.str.partition(".")[0])
+
+
+def id_fault(patient_id: str) -> str | None:
+    """Why an id is no longer what its sender wrote, and cannot be repaired; None where it may be used."""
+    if re.fullmatch(r"[0-9](\.[0-9]+)?[eE]\+?[0-9]+", patient_id):
+        return "a spreadsheet wrote the id as a power of ten, and its digits are lost"
+    if patient_id.startswith("#"):
+        return "a spreadsheet wrote an error in place of the id"
+    return None
 
 
 def _decoded(data: bytes, where: str) -> str:
@@ -101,7 +136,9 @@ def _check_twice(text: str, where: str) -> None:
 
 
 def _column(name: str) -> str:
-    return name.strip().lower().replace(" ", "_")
+    """The column that a title means: PatientID, Patient ID and patient-id are patient_id."""
+    meant = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _TITLES.get(meant, name.strip().lower())
 
 
 def path_fault(path: str) -> str | None:
@@ -115,6 +152,8 @@ def path_fault(path: str) -> str | None:
         return "leaves the batch or is not in its shortest form"
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in path):
         return "invisible or control characters"
+    if "\ufffd" in path:
+        return "a name that is not UTF-8"
     if len(path) > MAX_PATH or max(map(len, parts)) > 255:
         return "longer than a file name may be"
     return None

@@ -1,9 +1,11 @@
 """images.csv in any dialect, and errors that name the line and the column."""
 
+import unicodedata
+
 import pytest
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.manifests import MAX_PATH, path_fault, read_manifest
+from pneumo_tasks.intake.manifests import MAX_PATH, id_fault, path_fault, read_manifest
 
 ROW = ["a.jpeg", "NORMAL", "7"]
 
@@ -18,13 +20,58 @@ ROW = ["a.jpeg", "NORMAL", "7"]
         'path,label,patient_id\n"a.jpeg", NORMAL ,7\n'.encode("utf-16"),
         b"path,label,patient_id\n.\\a.jpeg,NORMAL,7\n",
         b"birthday,path,label,patient_id\n2020-01-01,a.jpeg,NORMAL,7\n",
+        b"path,label,patient_id\ra.jpeg,NORMAL,7\r",
+        b"path,label,patient_id\na.jpeg,NORMAL,7\n,,\n , ,\n",
+        b"path,label,PatientID\na.jpeg,NORMAL,7\n",
+        b"Path,LABEL,patient-id\na.jpeg,NORMAL,7.0\n",
     ],
-    ids=["plain", "mark-semicolon-crlf", "tab-capitals", "pipe", "utf-16", "windows-path", "more-columns"],
+    ids=[
+        "plain",
+        "mark-semicolon-crlf",
+        "tab-capitals",
+        "pipe",
+        "utf-16",
+        "windows-path",
+        "more-columns",
+        "carriage-returns",
+        "blank-rows",
+        "camel-case",
+        "decimal",
+    ],
 )
 def test_any_dialect_reads_the_same(data: bytes) -> None:
     rows = read_manifest(data, "images.csv")
     assert list(rows.columns) == ["path", "label", "patient_id"]
     assert rows.to_numpy().tolist() == [ROW]
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "NaN", "null", "None", "?", "-", "<NA>"])
+def test_a_word_for_missing_is_missing(word: str) -> None:
+    rows = read_manifest(f"path,label,patient_id,site\na.jpeg,NORMAL,{word},{word}\n".encode(), "images.csv")
+    assert rows.loc[0, ["patient_id", "site"]].tolist() == ["", ""]
+
+
+def test_decimals_are_dropped_where_all_of_them_are_zero_and_kept_where_they_mean_something() -> None:
+    table = "path,label,patient_id\na,NORMAL,{}\nb,NORMAL,{}\nc,NORMAL,{}\n"
+    for given, found in ((("7", "7.0", "x1"), ["7", "7", "x1"]), (("7.0", "7.1", "8"), ["7.0", "7.1", "8"])):
+        rows = read_manifest(table.format(*given).encode(), "images.csv")
+        assert rows["patient_id"].tolist() == found
+
+
+def test_a_path_is_never_stripped_and_has_one_unicode_form() -> None:
+    decomposed = unicodedata.normalize("NFD", "Müller .jpeg")
+    rows = read_manifest(f'path,label\n"{decomposed}",NORMAL\n'.encode(), "images.csv")
+    assert rows["path"][0] == "Müller .jpeg"
+
+
+@pytest.mark.parametrize("given", ["1.23457E+11", "1e5", "#REF!", "#N/A!"])
+def test_an_id_that_a_spreadsheet_destroyed_is_a_fault(given: str) -> None:
+    assert id_fault(given)
+
+
+@pytest.mark.parametrize("given", ["7", "1E", "E12", "12-e+5x", "", "P-0012"])
+def test_an_ordinary_id_is_none(given: str) -> None:
+    assert id_fault(given) is None
 
 
 def test_names_beyond_ascii_come_through_in_utf_8_and_windows_1252() -> None:
