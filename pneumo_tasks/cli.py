@@ -6,7 +6,19 @@ from pathlib import Path
 import typer
 from dotenv import load_dotenv
 
-from pneumo_tasks.commands import batch, doctor, gate, models, predict, prune, recipes, report, retrain, runs
+from pneumo_tasks.commands import (
+    batch,
+    doctor,
+    gate,
+    models,
+    predict,
+    protocol,
+    prune,
+    recipes,
+    report,
+    retrain,
+    runs,
+)
 from pneumo_tasks.errors import PneumoError
 
 LOCAL_ENVIRONMENT = Path(".local/env")
@@ -22,6 +34,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(gate.app, name="gate")
+app.add_typer(protocol.app, name="protocol")
 app.add_typer(report.app, name="report")
 app.add_typer(recipes.app, name="recipes")
 app.command()(doctor.doctor)

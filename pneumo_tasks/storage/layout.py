@@ -18,6 +18,7 @@ RUNS = "runs/"
 RUN_INDEX = "run-index/"
 MODELS = "models/"
 COMPARED = "compare."
+PROTOCOLS = "protocols/"
 STORE_PROBES = "store-probes/"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -117,6 +118,21 @@ def compared_run(comparison_id: str, recipe: str) -> str:
 
 def model(version: str, name: str = "") -> str:
     return f"{MODELS}{identifier(version, 'model version')}/{name}"
+
+
+def protocol(digest: str) -> str:
+    """What has to hold for a promotion, under the sha256 of its canonical bytes."""
+    return f"{PROTOCOLS}{identifier(digest, 'protocol')}.json"
+
+
+def protocol_proposal(digest: str, after: int) -> str:
+    """Who wants a protocol in place of the one of ledger entry ``after``, while a second person is asked."""
+    return f"{PROTOCOLS}{identifier(digest, 'protocol')}.proposal-{after:08d}.json"
+
+
+def signature_of(key: str) -> str:
+    """The signature of the JSON document at ``key``, beside it."""
+    return f"{key.removesuffix('.json')}.sig.json"
 
 
 def ledger_entry(seq: int) -> str:

@@ -64,7 +64,8 @@ def champion_at(store: ObjectStore, moment: str) -> Chapter | None:
     return live[-1] if live else None
 
 
-def _person() -> str:
+def person() -> str:
+    """The operating system's user: no more than that, for whoever holds the keys may name anybody."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -79,7 +80,7 @@ class ChangeRequest:
     """
 
     reason: str
-    by: str = field(default_factory=_person)
+    by: str = field(default_factory=person)
     approval: Approval | None = None
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex)
 

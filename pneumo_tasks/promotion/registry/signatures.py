@@ -26,7 +26,12 @@ class Signature(BaseModel):
 
 
 def sign_manifest(settings: Settings, version: str, manifest: bytes) -> bytes | None:
-    """The signature document for the manifest's bytes, None where no key is set.
+    """The signature document for the bytes of a version's manifest; see ``sign_document``."""
+    return sign_document(settings, layout.model(version, "manifest.json"), manifest)
+
+
+def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
+    """The signature document for the bytes of the object at ``key``, None where no key is set.
 
     BadConfiguration where the key cannot be read, or signatures are required and there is none.
     """
@@ -34,21 +39,27 @@ def sign_manifest(settings: Settings, version: str, manifest: bytes) -> bytes | 
         if settings.require_signature:
             raise BadConfiguration(
                 "signatures are required, but there is no key to sign with",
-                where=layout.model(version),
+                where=key,
                 do="Set PNEUMO_SIGNING_KEY, or the password of the Airflow connection pneumo_signing.",
             )
         return None
-    key = _private_key(settings.signing_key.get_secret_value())
+    signer = _private_key(settings.signing_key.get_secret_value())
     signature = Signature(
-        public_key=key.public_key().public_bytes_raw().hex(), signature=key.sign(manifest).hex()
+        public_key=signer.public_key().public_bytes_raw().hex(), signature=signer.sign(body).hex()
     )
     return canonical_json(signature.model_dump())
 
 
 def check_signature(settings: Settings, store: ObjectStore, version: str) -> State:
+    """What the signature of a version's manifest is worth; see ``check_document``."""
+    key = layout.model(version, "manifest.json")
+    return check_document(settings, store, key, store.read(key))
+
+
+def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes) -> State:
     """``verified`` by the trusted key; ``signed``, consistently, where no key is trusted.
 
-    CorruptArtefact where the signature does not fit the manifest or is another key's, and where
+    CorruptArtefact where the signature does not fit ``body`` or is another key's, and where
     it is missing although signatures are required. BadConfiguration where they are required of
     anybody: whoever can write to the bucket could sign.
     """
@@ -56,25 +67,25 @@ def check_signature(settings: Settings, store: ObjectStore, version: str) -> Sta
     if trusted is None and settings.require_signature:
         raise BadConfiguration(
             "signatures are required, but no key is trusted",
-            where=layout.model(version),
+            where=key,
             do="Set PNEUMO_TRUSTED_KEY to the public key.",
         )
-    where = layout.model(version, "manifest.sig.json")
+    where = layout.signature_of(key)
     try:
         signature = Signature.model_validate_json(store.read(where))
     except ObjectMissing:
         if settings.require_signature:
             raise CorruptArtefact(
-                f"version {version} is not signed", where=where, do="Promote a signed version."
+                "the document is not signed", where=where, do="Use one that is signed."
             ) from None
         return "unsigned"
     if trusted is not None and trusted.public_bytes_raw().hex() != signature.public_key:
-        raise CorruptArtefact(f"version {version} is signed by a key that is not trusted", where=where)
-    key = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
+        raise CorruptArtefact("signed by a key that is not trusted", where=where)
+    verifier = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
     try:
-        key.verify(bytes.fromhex(signature.signature), store.read(layout.model(version, "manifest.json")))
+        verifier.verify(bytes.fromhex(signature.signature), body)
     except InvalidSignature:
-        raise CorruptArtefact(f"the signature of version {version} does not fit", where=where) from None
+        raise CorruptArtefact("the signature does not fit", where=where) from None
     return "verified" if trusted is not None else "signed"
 
 
