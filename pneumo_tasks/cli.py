@@ -11,6 +11,7 @@ from pneumo_tasks.commands import (
     doctor,
     gate,
     models,
+    outcomes,
     predict,
     protocol,
     prune,
@@ -35,11 +36,13 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(gate.app, name="gate")
 app.add_typer(protocol.app, name="protocol")
+app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(report.app, name="report")
 app.add_typer(recipes.app, name="recipes")
 app.command()(doctor.doctor)
 app.command()(retrain.retrain)
 app.command()(predict.predict)
+app.command()(outcomes.watch)
 app.command()(prune.prune)
 
 

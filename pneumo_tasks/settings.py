@@ -154,6 +154,13 @@ class Settings(BaseSettings):
     airflow_user: str | None = Field(None, description="A login that may create asset events")
     airflow_password: SecretStr | None = None
 
+    # the watch over the live model
+    watch_recall_tolerance: Share = Field(0.01, description="Recall below the test set's that is tolerated")
+    watch_specificity_tolerance: Share = Field(0.03, description="The same of specificity")
+    watch_false_alarms_a_year: float = Field(
+        0.05, gt=0.0, le=10.0, description="False alarms of the watch in a year, at most, on average"
+    )
+
     # the weekly run
     notifier: str | None = Field(None, description="JSON: any Airflow notifier (docs/reviewing.md)")
     late_hours: float = Field(12.0, ge=0.0, description="A run that takes longer is told as late; 0: never")

@@ -10,7 +10,7 @@ import pneumo_tasks
 from pneumo_tasks import errors
 
 PACKAGE = Path(pneumo_tasks.__file__).parent
-FLOORS = ["ground", "intake", "dataset", "training", "evaluation", "promotion", "doors"]
+FLOORS = ["ground", "intake", "dataset", "training", "evaluation", "promotion", "monitoring", "doors"]
 DOORS = {"cli", "commands", "local"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

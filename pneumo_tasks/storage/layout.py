@@ -19,6 +19,7 @@ RUN_INDEX = "run-index/"
 MODELS = "models/"
 COMPARED = "compare."
 PROTOCOLS = "protocols/"
+OUTCOMES = "outcomes/"
 STORE_PROBES = "store-probes/"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -133,6 +134,16 @@ def protocol_proposal(digest: str, after: int) -> str:
 def signature_of(key: str) -> str:
     """The signature of the JSON document at ``key``, beside it."""
     return f"{key.removesuffix('.json')}.sig.json"
+
+
+def outcomes(seq: int) -> str:
+    """One import of outcomes: what the live model said, and what was confirmed."""
+    return f"{OUTCOMES}{seq:08d}.json"
+
+
+def watched(version: str, state: str) -> str:
+    """What the watch of a version said of one state of the outcomes."""
+    return f"watch/{identifier(version, 'model version')}/{identifier(state, 'state')}.json"
 
 
 def ledger_entry(seq: int) -> str:
