@@ -88,7 +88,7 @@ def _in_fresh_process(model: Path, films: Path) -> dict[str, Any] | str:
     """The script's answer, or what it said on its way down."""
     # -I: neither the current folder nor PYTHONPATH, so that our package cannot be imported by chance.
     command = [sys.executable, "-I", served_artefact.__file__, str(model), str(films)]
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, env=quiet, check=False

@@ -41,13 +41,34 @@ class Hardware:
         return _strategy(tf, self.devices).scope()  # type: ignore[no-any-return]
 
 
+def settled_keras() -> Any:
+    """Keras on TensorFlow, in float32 with channels last, whatever a keras.json or the shell says.
+
+    Features and scores depend on these, and their keys do not name them. Raises BadConfiguration where
+    this process has already imported Keras on another backend.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise BadConfiguration(
+            "Keras runs on another backend in this process",
+            found=f"{keras.config.backend()}, needed: tensorflow",
+            do="Unset KERAS_BACKEND, or start a process that has not imported Keras.",
+        )
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
+    return keras
+
+
 def prepare_hardware(settings: Settings) -> Hardware:
     """Look for GPUs and make every op of this process deterministic.
 
     Raises BadConfiguration where the settings require a GPU and none is seen.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import keras
+    keras = settled_keras()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,20 @@ def test_float16_features_are_trained_on_in_float32() -> None:
 def test_a_required_gpu_that_is_not_there_is_a_final_error(settings: Settings) -> None:
     with pytest.raises(BadConfiguration, match="PNEUMO_REQUIRE_GPU"):
         prepare_hardware(settings.model_copy(update={"require_gpu": True}))
+
+
+def test_what_the_shell_and_the_home_say_of_keras_does_not_change_what_it_computes(tmp_path: Path) -> None:
+    settings = (
+        '{"floatx": "float16", "backend": "jax", "image_data_format": "channels_first", "epsilon": 0.1}'
+    )
+    (tmp_path / "keras.json").write_text(settings)
+    script = (
+        "from pneumo_tasks.training.hardware import settled_keras\n"
+        "c = settled_keras().config\n"
+        "print(c.backend(), c.floatx(), c.image_data_format(), c.epsilon())"
+    )
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["tensorflow", "float32", "channels_last", "1e-07"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.training.framing.alignment import ACCEPTED, CORRELATION
+from pneumo_tasks.training.hardware import settled_keras
 
 BATCH = 32
 _SAVED_AT = "2000-01-01@00:00:00"
@@ -22,8 +23,7 @@ _SAVED_AT = "2000-01-01@00:00:00"
 
 def load_artefact(path: Path) -> Any:
     """Load a ``.keras`` file in safe mode; CorruptArtefact where it is none, or holds code."""
-    import keras
-
+    keras = settled_keras()
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise CorruptArtefact("not a .keras file", where=str(path), do="Promote a model again.")
     try:

@@ -66,7 +66,7 @@ def build_backbone(weights: BackboneWeights, image_size: int) -> Any:
         _randomise(model)
         return model
     try:
-        return build(weights=str(weights.path), include_top=False, input_shape=shape)
+        model = build(weights=str(weights.path), include_top=False, input_shape=shape)
     except (ValueError, OSError, KeyError) as error:
         raise BadConfiguration(
             f"the file does not hold the weights of {weights.name} without top",
@@ -74,6 +74,24 @@ def build_backbone(weights: BackboneWeights, image_size: int) -> Any:
             found=str(error)[:200],
             do=_ADVICE,
         ) from error
+    _refuse_dead_layers(model, weights.path)
+    return model
+
+
+def _refuse_dead_layers(model: Any, path: Path) -> None:
+    """Raise BadConfiguration naming a layer whose weights are not finite, or whose kernel is all zero."""
+    for layer in model.layers:
+        for variable, values in zip(layer.weights, layer.get_weights(), strict=True):
+            broken = "not finite" if not np.isfinite(values).all() else ""
+            if not broken and variable.name == "kernel" and not values.any():
+                broken = "all zero"
+            if broken:
+                raise BadConfiguration(
+                    "the weights cannot be used",
+                    where=f"{path}, layer {layer.name}",
+                    found=broken,
+                    do=_ADVICE,
+                )
 
 
 def _fetched(settings: Settings, store: ObjectStore, uri: str) -> Path:
