@@ -6,13 +6,13 @@ from pathlib import Path
 from airflow.sdk import TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pneumo_airflow import DEFAULTS, ROLLBACK_DAG_ID, opened
-from pneumo_assets import CHAMPION, champion_event
-from pneumo_links import page_url
-from pneumo_notices import send_notice
-from pneumo_reviews import KEEP, ChooseVersion, approval_task, read_answer, reason_param
+from pneumo_airflow.assets import CHAMPION, champion_event
+from pneumo_airflow.links import page_url
+from pneumo_airflow.notices import send_notice
+from pneumo_airflow.reviews import KEEP, ChooseVersion, approval_task, read_answer, reason_param
+from pneumo_airflow.stages import DEFAULTS, ROLLBACK_DAG_ID, opened
+from pneumo_airflow.timetables import RunsOnRequest
 from pneumo_tasks.settings import Settings
-from pneumo_timetables import RunsOnRequest
 
 SETTINGS = Settings.load()
 ROLL_BACK = "roll back"

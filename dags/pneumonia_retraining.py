@@ -6,14 +6,14 @@ from pathlib import Path
 from airflow.sdk import AssetOrTimeSchedule, TaskGroup, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from pneumo_airflow import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, started_by, with_signing_key
-from pneumo_assets import BATCH, CHAMPION, champion_event
-from pneumo_form import check_params, run_params
-from pneumo_links import batch_task, page_url, reporting_task
-from pneumo_notices import send_notice
-from pneumo_reviews import PROMOTE, approval_task, read_answer
+from pneumo_airflow.assets import BATCH, CHAMPION, champion_event
+from pneumo_airflow.form import check_params, run_params
+from pneumo_airflow.links import batch_task, page_url, reporting_task
+from pneumo_airflow.notices import send_notice
+from pneumo_airflow.reviews import PROMOTE, approval_task, read_answer
+from pneumo_airflow.stages import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, started_by, with_signing_key
+from pneumo_airflow.timetables import RunsOnRequest, WeeklyRuns
 from pneumo_tasks.settings import Settings
-from pneumo_timetables import RunsOnRequest, WeeklyRuns
 
 SETTINGS = Settings.load()
 WEEKLY = RunsOnRequest() if SETTINGS.schedule == "none" else WeeklyRuns(SETTINGS.schedule, timezone="UTC")

@@ -11,6 +11,8 @@ RUN uv pip install --quiet --compile-bytecode --constraint constraints.txt --req
  && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 COPY README.md LICENSE ./
 COPY pneumo_tasks pneumo_tasks
+COPY plugins plugins
+COPY dags dags
 RUN uv pip install --quiet --compile-bytecode --no-deps .
 
 FROM python:3.11-slim-bookworm
@@ -22,14 +24,12 @@ RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow airflow
  && mkdir -p /opt/airflow/logs /var/cache/pneumo \
  && chown -R 50000:0 /opt/airflow /var/cache/pneumo && chmod -R g=u /opt/airflow /var/cache/pneumo
 COPY --from=build /opt/venv /opt/venv
-COPY dags /opt/pneumo/dags
-COPY plugins /opt/pneumo/plugins
 COPY docker/start.sh docker/healthy.py docker/airflow.cfg /opt/pneumo/bin/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib GX_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 \
     AIRFLOW_HOME=/opt/airflow AIRFLOW_CONFIG=/opt/pneumo/bin/airflow.cfg \
-    AIRFLOW__CORE__DAGS_FOLDER=/opt/pneumo/dags AIRFLOW__CORE__PLUGINS_FOLDER=/opt/pneumo/plugins \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/venv/share/pneumo/dags \
     PNEUMO_CACHE_FOLDER=/var/cache/pneumo
 WORKDIR /opt/airflow
 USER 50000:0

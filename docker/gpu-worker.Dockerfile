@@ -14,6 +14,8 @@ RUN uv pip install --quiet --compile-bytecode --constraint constraints.txt --req
  && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 COPY README.md LICENSE ./
 COPY pneumo_tasks pneumo_tasks
+COPY plugins plugins
+COPY dags dags
 RUN uv pip install --quiet --compile-bytecode --no-deps .
 
 FROM python:3.11-slim-bookworm
@@ -24,14 +26,12 @@ RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow airflow
  && mkdir -p /opt/airflow/logs /var/cache/pneumo \
  && chown -R 50000:0 /opt/airflow /var/cache/pneumo && chmod -R g=u /opt/airflow /var/cache/pneumo
 COPY --from=build /opt/venv /opt/venv
-COPY dags /opt/pneumo/dags
-COPY plugins /opt/pneumo/plugins
 COPY docker/start.sh docker/healthy.py docker/airflow.cfg /opt/pneumo/bin/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2 \
     HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib KERAS_HOME=/var/cache/pneumo/keras DO_NOT_TRACK=1 \
     AIRFLOW_HOME=/opt/airflow AIRFLOW_CONFIG=/opt/pneumo/bin/airflow.cfg \
-    AIRFLOW__CORE__DAGS_FOLDER=/opt/pneumo/dags AIRFLOW__CORE__PLUGINS_FOLDER=/opt/pneumo/plugins \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/venv/share/pneumo/dags \
     PNEUMO_CACHE_FOLDER=/var/cache/pneumo NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /opt/airflow
 USER 50000:0

@@ -15,7 +15,7 @@
         └── WorkerLost             a worker or its accelerator went away
 
 Airflow fails a task at once on a ``FinalError`` and retries it, with back-off, on a
-``RetryableError``; the mapping lives in ``plugins/pneumo_airflow.py``.
+``RetryableError``; the mapping lives in ``plugins/pneumo_airflow/stages.py``.
 """
 
 

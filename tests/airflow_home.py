@@ -8,7 +8,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def prepare() -> None:
-    """Point Airflow at an empty home, our DAGs and our plugins; nothing of the caller's Airflow counts."""
+    """Point Airflow at an empty home and our DAGs; nothing of the caller's Airflow counts.
+
+    The plugin comes by the entry point of the installed package.
+    """
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
         del os.environ[name]
     home = tempfile.mkdtemp(prefix="pneumo-airflow-")
@@ -16,7 +19,6 @@ def prepare() -> None:
         AIRFLOW_HOME=home,
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
         AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
-        AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"),
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="admin:admin,vera:viewer",
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{home}/airflow.db",
         AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",

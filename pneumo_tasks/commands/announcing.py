@@ -9,7 +9,7 @@ from pneumo_tasks.settings import Settings
 if TYPE_CHECKING:
     from pneumo_tasks.local.airflow_client import AirflowClient
 
-ASSET = "pneumo_batch"  # as plugins/pneumo_assets.py names it
+ASSET = "pneumo_batch"  # as plugins/pneumo_airflow/assets.py names it
 
 
 def find_airflow(settings: Settings) -> "AirflowClient":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import typer
 
+from pneumo_tasks.commands.extras import sentence
 from pneumo_tasks.errors import PneumoError
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -51,6 +52,8 @@ def _checked(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, True, look())
     except PneumoError as error:
         return Finding(name, False, str(error))
+    except ModuleNotFoundError as error:
+        return Finding(name, False, sentence(error) or str(error))
 
 
 def _reach(store: ObjectStore, where: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pneumo_tasks.commands.extras import need
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.settings import LABELS
@@ -25,6 +26,7 @@ def predict(
     from pneumo_tasks.promotion.registry.promotion import download_model
     from pneumo_tasks.training.model.artefact import ask, load_artefact
 
+    need("train")
     settings, store = open_bucket()
     images = [decode_grey(file.read_bytes(), Limits.of(settings)) for file in files]
     with tempfile.TemporaryDirectory() as folder:

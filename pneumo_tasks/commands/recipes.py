@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pneumo_tasks.commands.extras import need
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.commands.retrain import parse_params
@@ -47,6 +48,7 @@ def compare(
     """Train recipes on one snapshot and write one table; promotes nothing."""
     from pneumo_tasks.evaluation.recipe_comparison import compare_recipes
 
+    need("train")
     settings, store = open_bucket()
     settings = Settings.load({**parse_params(given or [])}) if given else settings
     table = compare_recipes(settings, store, snapshot or _assemble(settings, store), recipes, open_test_set)

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from pneumo_tasks.commands.dags import find_dags
+from pneumo_tasks.commands.extras import need
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import RUN_PARAMS, Settings
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def retrain(
@@ -34,6 +34,7 @@ def retrain(
             "this run asks for a person's approval, and here is nobody to ask",
             do="Trigger the DAG in the Airflow UI, or add --set require_approval=false.",
         )
+    need("airflow", "validate", "train")
     _, store = open_bucket()
     with _stdout_to_stderr():
         run_id = _run_dag(params)
@@ -63,23 +64,21 @@ def _run_dag(params: dict[str, Any]) -> str:
     """Run ``pneumonia_retraining`` with Airflow's own test runner; returns the run id."""
     home = Path.cwd() / ".local" / "airflow-in-process"
     home.mkdir(parents=True, exist_ok=True)
+    folder = find_dags()
     for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
         del os.environ[name]  # they describe the running stack, whose database is not ours
     os.environ.update(
         AIRFLOW_HOME=str(home),
-        AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
-        AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"),
+        AIRFLOW__CORE__DAGS_FOLDER=str(folder),
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
         PNEUMO_LATE_HOURS="0",  # nobody watches deadlines in this process
         AIRFLOW__LOGGING__LOGGING_LEVEL=os.environ.get("PNEUMO_LOG_LEVEL", "INFO"),
     )
     os.environ.pop("PNEUMO_LOG_LEVEL", None)
-    sys.path.insert(0, str(PROJECT / "plugins"))
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.utils import db
 
     db.initdb()
-    folder = PROJECT / "dags"
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
     if bag.import_errors:
         raise BadConfiguration("the DAG cannot be loaded", where=str(folder), found=str(bag.import_errors))

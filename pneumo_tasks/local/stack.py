@@ -50,7 +50,7 @@ class Stack(BaseModel):
 
 
 class Place:
-    """The folder that holds everything of one stack; ``project`` is where dags/ and plugins/ lie."""
+    """The folder that holds everything of one stack; ``project`` is where dags/ lies."""
 
     def __init__(self, project: Path = PROJECT) -> None:
         self.project = project

@@ -31,7 +31,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 RUN = {
-    "PYTHONPATH": str(PROJECT),  # this checkout, wherever the package is installed from
+    # this checkout, wherever the package is installed from
+    "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'plugins'}",
     "PNEUMO_DEMO": "true",
     "PNEUMO_BACKBONE_WEIGHTS": "random",
     "PNEUMO_EXPORT_ONNX": "false",
@@ -59,7 +60,6 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     shutil.copytree(PROJECT / "dags", project / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     example = (PROJECT / "docs/examples/deploy_champion.py").read_text()
     (project / "dags/deploy_champion.py").write_text(example.replace("/srv/pneumonia", str(served)))
-    (project / "plugins").symlink_to(PROJECT / "plugins")
     place = Place(project)
     stack = up(place, "browser", RUN)
     try:

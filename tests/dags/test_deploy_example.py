@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pneumo_assets import BATCH, CHAMPION, champion_event
+from pneumo_airflow.assets import BATCH, CHAMPION, champion_event
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback

@@ -8,7 +8,7 @@ import yaml
 from kubernetes import client
 from pydantic import TypeAdapter, ValidationError
 
-import pneumo_airflow
+from pneumo_airflow import stages
 
 HELM = Path(__file__).resolve().parents[2] / "docker" / "helm"
 
@@ -67,7 +67,7 @@ def test_gpu_tasks_take_the_pod_template_that_the_values_name(
 ) -> None:
     (variable,) = values["env"]
     monkeypatch.setenv(variable["name"], variable["value"])
-    placement = pneumo_airflow.gpu_placement()
+    placement = stages.gpu_placement()
     assert placement["queue"] == "gpu"
     assert placement["executor_config"] == {"pod_template_file": variable["value"]}
     (mount,) = values["volumeMounts"]

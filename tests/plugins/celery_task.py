@@ -11,9 +11,9 @@ if __name__ == "__mp_main__":
 
 
 def task() -> None:
-    import pneumo_airflow
+    from pneumo_airflow import stages
 
-    pneumo_airflow.allow_children()
+    stages.allow_children()
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         sys.stdout.write(str(list(pool.map(abs, [-1, -2]))))
 

@@ -9,10 +9,10 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from pneumo_airflow.reports.pages import app
 from pneumo_tasks import journal
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-from promotion_reports.pages import app
 
 SCRIPT = "<script>alert(1)</script>"
 ROUTES = [f"/pneumo{route.path}" for route in app.routes]

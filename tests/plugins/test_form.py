@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pneumo_airflow import DAG_ID
-from pneumo_form import check_params, run_params
+from pneumo_airflow.form import check_params, run_params
+from pneumo_airflow.stages import DAG_ID
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
 

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pneumo_airflow import DAG_ID
-from pneumo_lineage import run_facets
+from pneumo_airflow.lineage import run_facets
+from pneumo_airflow.stages import DAG_ID
 from pneumo_tasks.promotion.registry.settling import settle
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pneumo_links import DatasheetLink, ReportLink, page_url
-from pneumo_plugin import PneumoPlugin
-from promotion_reports import pages
+from pneumo_airflow.links import DatasheetLink, ReportLink, page_url
+from pneumo_airflow.plugin import PneumoPlugin
+from pneumo_airflow.reports import pages
 
 TEMPLATES = sorted(Path(pages.__file__).with_name("templates").glob("*.html"))
 

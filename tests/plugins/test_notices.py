@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import BaseHook, BaseNotifier
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 
-from pneumo_notices import OTHER, run_is_late, send_notice
+from pneumo_airflow.notices import OTHER, run_is_late, send_notice
 
 HOSTILE = "{{ conf.get('core', 'fernet_key') }} <script>alert(1)</script>"
 

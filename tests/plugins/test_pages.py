@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 import pytest
 from fastapi.testclient import TestClient
 
+from pneumo_airflow.reports import pages
+from pneumo_airflow.reports.chart import draw_chart
+from pneumo_airflow.reports.listing import PAGE_RUNS, Listing, arrange
 from pneumo_tasks import journal
 from pneumo_tasks.intake.withdrawals import read_datasheet
 from pneumo_tasks.promotion.approval import Approval
@@ -20,9 +23,6 @@ from pneumo_tasks.promotion.runs.runs import DataCounts, RunSummary, show_run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-from promotion_reports import pages
-from promotion_reports.chart import draw_chart
-from promotion_reports.listing import PAGE_RUNS, Listing, arrange
 from tests.evaluation.story import Story
 from tests.promotion.judging import judge
 

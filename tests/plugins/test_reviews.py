@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pneumo_reviews import read_answer
+from pneumo_airflow.reviews import read_answer
 
 ANSWERED = datetime(2026, 11, 25, 16, 0, tzinfo=UTC)
 

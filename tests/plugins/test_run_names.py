@@ -6,9 +6,9 @@ from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 from airflow.utils.types import DagRunType
 
-from pneumo_airflow import started_by
+from pneumo_airflow.stages import started_by
+from pneumo_airflow.timetables import RunsOnRequest, WeeklyRuns
 from pneumo_tasks.storage.layout import run_key
-from pneumo_timetables import RunsOnRequest, WeeklyRuns
 
 MOMENT = datetime(2026, 11, 25, 15, 30, 7, 412_600, tzinfo=timezone(timedelta(hours=2)))
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pneumo_airflow import with_signing_key
+from pneumo_airflow.stages import with_signing_key
 from pneumo_tasks.settings import Settings
 
 

@@ -1,7 +1,7 @@
 """OpenLineage facets: what a run decided, on which data and by which figures.
 
 Used where Airflow's OpenLineage provider is installed and
-``AIRFLOW__OPENLINEAGE__CUSTOM_RUN_FACETS`` names ``pneumo_lineage.run_facets`` (docs/reviewing.md).
+``AIRFLOW__OPENLINEAGE__CUSTOM_RUN_FACETS`` names ``pneumo_airflow.lineage.run_facets`` (docs/reviewing.md).
 Without the provider nothing here is imported.
 """
 
@@ -9,7 +9,7 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pneumo_airflow import DAG_ID, connection_settings, open_store
+from pneumo_airflow.stages import DAG_ID, connection_settings, open_store
 from pneumo_tasks.errors import PneumoError
 from pneumo_tasks.settings import Settings
 

@@ -2,11 +2,11 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-import pneumo_run_notes
-from pneumo_form import TriggerCheck
-from pneumo_links import NAVIGATION, PAGES
-from pneumo_timetables import RunsOnRequest, WeeklyRuns
-from promotion_reports.pages import app
+from pneumo_airflow import run_notes
+from pneumo_airflow.form import TriggerCheck
+from pneumo_airflow.links import NAVIGATION, PAGES
+from pneumo_airflow.reports.pages import app
+from pneumo_airflow.timetables import RunsOnRequest, WeeklyRuns
 
 
 class PneumoPlugin(AirflowPlugin):
@@ -16,7 +16,7 @@ class PneumoPlugin(AirflowPlugin):
     fastapi_apps = [{"app": app, "url_prefix": f"/{PAGES}", "name": "Promotion reports"}]  # noqa: RUF012
     fastapi_root_middlewares = [{"middleware": TriggerCheck, "name": "Check of triggers"}]  # noqa: RUF012
     timetables = [WeeklyRuns, RunsOnRequest]  # noqa: RUF012
-    listeners = [pneumo_run_notes]  # noqa: RUF012
+    listeners = [run_notes]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Reports",

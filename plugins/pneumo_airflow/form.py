@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from pneumo_airflow import DAG_ID
+from pneumo_airflow.stages import DAG_ID
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import RUN_SECTIONS, Settings
 from pneumo_tasks.training.recipes import RECIPES, check_request

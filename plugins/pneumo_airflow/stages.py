@@ -21,7 +21,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import SecretStr
 
-from pneumo_links import page_url
+from pneumo_airflow.links import page_url
 from pneumo_tasks.errors import FinalError, RetryableError
 from pneumo_tasks.settings import Settings
 
@@ -160,7 +160,7 @@ def started_by(context: Mapping[str, Any]) -> str:
 
 def record_failure(context: Mapping[str, Any]) -> None:
     """Failure callback: tell people, and write into the run why, so that it can be read without Airflow."""
-    from pneumo_notices import send_notice
+    from pneumo_airflow.notices import send_notice
     from pneumo_tasks import journal
 
     run_id, task, reason = context["run_id"], context["ti"].task_id, str(context.get("exception"))
@@ -173,7 +173,7 @@ def deadline(settings: Settings) -> DeadlineAlert | None:
     """Tells people when a run takes longer than ``late_hours``; None where that is 0."""
     if not settings.late_hours:
         return None
-    from pneumo_notices import run_is_late
+    from pneumo_airflow.notices import run_is_late
 
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,

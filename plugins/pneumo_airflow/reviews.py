@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
-from pneumo_notices import ApprovalNotice
+from pneumo_airflow.notices import ApprovalNotice
 from pneumo_tasks.promotion.approval import Approval
 
 PROMOTE, REJECT = "promote", "reject"

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from pneumo_airflow import DAG_ID, ROLLBACK_DAG_ID
+from pneumo_airflow.stages import DAG_ID, ROLLBACK_DAG_ID
 
 CLOSING_TASK = "close_run"
 NOTE_KEY = "note"

@@ -15,12 +15,12 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from pneumo_airflow import DAG_ID, ROLLBACK_DAG_ID, connection_settings, open_store
+from pneumo_airflow.reports.chart import draw_chart
+from pneumo_airflow.reports.listing import Listing, arrange
+from pneumo_airflow.stages import DAG_ID, ROLLBACK_DAG_ID, connection_settings, open_store
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing, PneumoError
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from promotion_reports.chart import draw_chart
-from promotion_reports.listing import Listing, arrange
 
 if TYPE_CHECKING:
     from pneumo_tasks.promotion.runs.index import RunIndex

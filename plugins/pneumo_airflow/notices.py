@@ -20,7 +20,7 @@ from typing import Any
 from airflow.sdk import BaseHook, BaseNotifier
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
-from pneumo_links import page_url
+from pneumo_airflow.links import page_url
 
 SMTP, SLACK, OTHER = "pneumo_smtp", "pneumo_slack", "PNEUMO_NOTIFIER"
 _SUBJECT_LETTERS = 120
