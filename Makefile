@@ -7,16 +7,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Another interpreter: make setup PYTHON=/path/to/python3.11. Pip although uv is there: make setup UV=
+# Another interpreter: make setup PYTHON=/path/to/python3.11. Pip instead of uv: make setup UV=none
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) python3.11)
 UV ?= $(shell command -v uv)
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 EXTRAS ?= train,validate,airflow,dev
 
 # For `make demo`, on the command line: a variable DATA of the shell is not meant for us.
 DATA =
 WEIGHTS =
 
-.PHONY: help setup demo down status test check format images up down-compose logs
+# Modules are compiled once, by whoever imports them first, also where the shell says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo down status test test-all lint check format images up down-compose logs
 
 # For the containers: another engine with COMPOSE=podman-compose and so on.
 COMPOSE ?= docker compose
@@ -29,7 +33,7 @@ FILES := -f docker/compose.yaml $(if $(GPU),-f docker/compose.gpu.yaml)
 STACK = $(COMPOSE) --env-file docker/.env $(FILES) $(if $(S3),--profile $(S3))
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make .venv with everything in it (does nothing where it is up to date)
 
@@ -37,11 +41,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { \
 	  echo "Pneumo needs Python 3.11 or 3.12, and found neither python3.11 nor python3.12 on the PATH."; \
 	  echo "Install one, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(if $(UV),"$(UV)" venv --quiet --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv $(VENV)) || { \
+	@test -x $(BIN)/python || $(if $(filter-out none,$(UV)),"$(UV)" venv --quiet --python "$(PYTHON)","$(PYTHON)" -m venv) $(VENV) || { \
 	  rm -rf $(VENV); echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3.11-venv"; exit 1; }
-	@echo "Installing the packages of constraints.txt into $(VENV) with $(if $(UV),uv,pip) (a few minutes the first time)"
-	@$(if $(UV),"$(UV)" pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) \
-	  --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@uv="$(UV)"; \
+	if [ -z "$$uv" ]; then $(PIP) uv && uv=$(BIN)/uv || uv=none; fi; \
+	echo "Installing the packages of constraints.txt into $(VENV) (half a minute to some minutes the first time)"; \
+	if [ "$$uv" != none ]; then \
+	  "$$uv" pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]' && exit 0; \
+	  test -x $(BIN)/pip || exit 1; \
+	  echo "uv could not: trying again with pip (some minutes)"; \
+	fi; \
+	$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: setup ## Run everything here: DATA=folder (default: drawn phantoms) WEIGHTS=path|imagenet|random
@@ -54,14 +64,21 @@ down: ## Stop what `make demo` started, and nothing else
 	@test -x $(BIN)/python || { echo "Nothing was set up here, so nothing is running."; exit 0; }; \
 	  $(BIN)/python -m pneumo_tasks.local.stack down
 
-test: setup ## Run the tests, against an S3 server they start themselves
-	@$(BIN)/python -m pytest
+# A server, and a copy of TensorFlow where a test needs it, for each process: two are what 8 GB hold.
+WORKERS ?= $(shell n=$$(nproc 2> /dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
-check: setup ## Formatting, lint, types, then the tests
+test: setup ## Run what answers in minutes: no training, no scheduler (WORKERS=2 processes)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m 'not slow and not stress and not browser'
+
+test-all: test ## Then the slow ones too: training, a scheduler, installations of the wheel
+	@$(BIN)/python -m pytest -m 'slow and not stress and not browser'
+
+lint: setup ## Formatting, lint, types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(MAKE) --no-print-directory test
+
+check: lint test ## Formatting, lint, types, then the tests that answer in minutes
 
 format: setup ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
