@@ -8,6 +8,7 @@
     │   ├── ObjectMissing          a key that should exist and does not
     │   ├── CorruptArtefact        bytes that are not the bytes that were written
     │   ├── UnsafeStore            a store that ignores conditional writes
+    │   ├── DiskUnusable           a folder of this machine that is full or read-only
     │   └── PromotionRefused       the gate, or somebody else's promotion, said no
     └── RetryableError           the same call may succeed later
         ├── StorageUnavailable     the object store did not answer, or answered 5xx
@@ -69,6 +70,10 @@ class CorruptArtefact(FinalError):
 
 class UnsafeStore(FinalError):
     """The object store ignores conditional writes, so no pointer may be moved in it."""
+
+
+class DiskUnusable(FinalError):
+    """A folder of this machine takes no more bytes: it is full, read-only, or somebody else's."""
 
 
 class PromotionRefused(FinalError):

@@ -30,10 +30,13 @@ class Settings(BaseSettings):
 
     # the object store
     s3_endpoint: str | None = Field(None, description="URL of the S3 server; empty means AWS")
-    s3_region: str = "us-east-1"
+    s3_region: str | None = Field(None, description="Empty: boto3's own chain, then us-east-1")
     bucket: str = Field("pneumo", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     s3_access_key: SecretStr | None = Field(None, description="only where the AWS variables do not serve")
     s3_secret_key: SecretStr | None = None
+    require_connection: bool = Field(
+        False, description="Tasks take the store from the Airflow connection pneumo_s3 alone, or fail"
+    )
 
     # what to train on
     batches: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")], ...] = Field(

@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.object_store import ObjectStore, check_recorded, open_session, sha256
+from pneumo_tasks.storage.digests import sha256
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.proven_reads import Received, is_proven
+from pneumo_tasks.storage.sessions import open_session, region_of
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -17,9 +20,9 @@ class Fetched(NamedTuple):
 
 
 class ObjectReader:
-    """Reads through obstore; what it does not answer plainly is asked of boto3 again.
+    """Reads through obstore; what it does not answer plainly, and proven, is asked of boto3 again.
 
-    So errors, retries, and the keys that obstore refuses are those of ``ObjectStore``.
+    So errors, retries, verdicts, and the keys that obstore refuses are those of ``ObjectStore``.
     """
 
     def __init__(self, store: ObjectStore, fast: "S3Store | None") -> None:
@@ -33,13 +36,14 @@ class ObjectReader:
 
         store = ObjectStore.connect(settings)
         try:
-            provider = Boto3CredentialProvider(open_session(settings))
+            session = open_session(settings)
+            provider = Boto3CredentialProvider(session)
         except ValueError:  # no credentials: the store says so in our words
             return cls(store, None)
         fast = S3Store(
             settings.bucket,
             endpoint=settings.s3_endpoint,
-            region=settings.s3_region,
+            region=region_of(settings, session),
             virtual_hosted_style_request=not settings.s3_endpoint,
             credential_provider=provider,
             client_options={"allow_http": True, "connect_timeout": "5s", "timeout": "60s"},
@@ -49,19 +53,32 @@ class ObjectReader:
 
     def read(self, key: str) -> Fetched:
         """One object whole, and its sha256; CorruptArtefact if it is not what its writer recorded."""
+        return self._read(key, None)
+
+    def read_verified(self, key: str, expected_sha256: str) -> Fetched:
+        """One object whose digest is known from elsewhere; CorruptArtefact where it has another."""
+        return self._read(key, expected_sha256)
+
+    def _read(self, key: str, expected: str | None) -> Fetched:
+        received = self._fast(key)
+        if received is not None and is_proven(received, expected):
+            return Fetched(received.body, received.digest)
+        body = self.store.get(key, expected).body
+        return Fetched(body, sha256(body))
+
+    def _fast(self, key: str) -> Received | None:
+        """What obstore answers; None where it does not, or where the answer is not all of an object."""
         from obstore.exceptions import BaseError
 
         if self.fast is None:
-            return self._slowly(key)
+            return None
         try:
             answer = self.fast.get(key)
             body = bytes(answer.bytes())
         except (BaseError, OSError, ValueError):  # ValueError: a key it does not take
-            return self._slowly(key)
-        digest = sha256(body)
-        check_recorded(answer.attributes.get("sha256"), digest, key)
-        return Fetched(body, digest)
-
-    def _slowly(self, key: str) -> Fetched:
-        body = self.store.read(key)
-        return Fetched(body, sha256(body))
+            return None
+        etag, size = answer.meta["e_tag"], answer.meta["size"]
+        if not etag or size != len(body):
+            return None
+        recorded = answer.attributes.get("sha256")
+        return Received(body, etag, {"sha256": str(recorded)} if recorded else {})

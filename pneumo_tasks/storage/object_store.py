@@ -1,7 +1,7 @@
-"""The only module that talks to S3: small, conditional, verified reads and writes."""
+"""The only module that talks to S3: small, conditional, proven reads and writes."""
 
-import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,18 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pneumo_tasks.errors import (
+    BadConfiguration,
     ConditionFailed,
     CorruptArtefact,
     ObjectMissing,
+    PneumoError,
     StorageUnavailable,
-    UnsafeStore,
 )
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.s3_errors import S3Errors
+from pneumo_tasks.storage.conditional_writes import check_conditional_writes
+from pneumo_tasks.storage.digests import canonical_json as canonical_json
+from pneumo_tasks.storage.digests import check_digest as check_digest
+from pneumo_tasks.storage.digests import sha256 as sha256
+from pneumo_tasks.storage.digests import sha256_of_file as sha256_of_file
+from pneumo_tasks.storage.local_disk import written_below
+from pneumo_tasks.storage.proven_reads import Damaged, Received, encryption_of, prove, until_proven
+from pneumo_tasks.storage.s3_errors import Operation, S3Errors
+from pneumo_tasks.storage.sessions import open_client
 
 if TYPE_CHECKING:
-    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
 
@@ -41,26 +48,11 @@ class Listed:
     etag: str = ""
 
 
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def canonical_json(document: Any) -> bytes:
-    """One byte sequence per document: sorted keys, no NaN, newline at the end."""
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    return text.encode() + b"\n"
-
-
 class ObjectStore:
-    """One bucket. Every write carries its sha256; every read that finds one checks it.
+    """One bucket. Every write carries its sha256; every read is proven (see ``proven_reads``).
 
-    Raises ObjectMissing (404), ConditionFailed (409, 412, or 404 on a conditional write),
-    BadConfiguration (credentials, bucket), StorageUnavailable (anything that may pass).
+    ``s3_errors`` says which answer raises what: ObjectMissing, ConditionFailed, BadConfiguration
+    (credentials, bucket), StorageUnavailable (anything that may pass).
     """
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
@@ -69,43 +61,54 @@ class ObjectStore:
     @classmethod
     def connect(cls, settings: Settings) -> Self:
         """Open the bucket of ``settings``; credentials from the settings, else boto3's own chain."""
-        from botocore.config import Config
-
-        config = Config(
-            s3={"addressing_style": "path"} if settings.s3_endpoint else {},
-            retries={"mode": "standard", "max_attempts": 4},
-            connect_timeout=5,
-            read_timeout=60,
-            max_pool_connections=32,
-        )
-        client = open_session(settings).client(
-            "s3", endpoint_url=settings.s3_endpoint, region_name=settings.s3_region, config=config
-        )
-        return cls(client, settings.bucket)
+        return cls(open_client(settings), settings.bucket)
 
     # ---- reading -------------------------------------------------------------------------
 
-    def get(self, key: str) -> Stored:
-        """Read one object whole; CorruptArtefact if it is not what its writer recorded."""
-        with self._mapped(key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key)
-            body = answer["Body"].read()
-        if recorded := answer["Metadata"].get("sha256"):
-            check_recorded(recorded, sha256(body), key)
-        return Stored(body, answer["ETag"])
+    def get(self, key: str, expected_sha256: str | None = None) -> Stored:
+        """Read one object whole.
+
+        CorruptArtefact where repeated reads agree that it is not what its writer recorded, or the caller
+        expects; StorageUnavailable where they do not agree.
+        """
+
+        def attempt() -> Stored:
+            with self._mapped(key):
+                answer = self.client.get_object(Bucket=self.bucket, Key=key)
+                body = answer["Body"].read()
+            received = Received(body, answer["ETag"], answer["Metadata"], encryption_of(answer))
+            prove(received, key, expected_sha256)
+            return Stored(body, answer["ETag"])
+
+        return until_proven(attempt, key)
 
     def read(self, key: str) -> bytes:
         return self.get(key).body
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
-        """``length`` bytes of one object from ``start``; fewer, or none, at its end."""
+        """``length`` bytes of one object from ``start``; fewer, or none, at its end.
+
+        They are as many as the store says they are, and from where it says. What they are is for the
+        caller to check: a range has no digest.
+        """
         if length <= 0:
             return b""
-        with self._mapped(key):
-            answer = self.client.get_object(
-                Bucket=self.bucket, Key=key, Range=f"bytes={start}-{start + length - 1}"
-            )
-            return answer["Body"].read()
+        span = f"bytes={start}-{start + length - 1}"
+
+        def attempt() -> bytes:
+            with self._mapped(key):
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=span)
+                body = answer["Body"].read()
+            if not _is_range(str(answer.get("ContentRange", "")), start, length, len(body)):
+                raise Damaged("not the range that was asked for", where=key, found=f"{len(body)} bytes")
+            return body
+
+        try:
+            return until_proven(attempt, key)
+        except BadConfiguration as error:
+            if "InvalidRange" in error.found:  # it begins behind the end
+                return b""
+            raise
 
     def read_json(self, key: str) -> Any:
         try:
@@ -114,51 +117,76 @@ class ObjectStore:
             raise CorruptArtefact("not a JSON document", where=key, found=str(error)) from None
 
     def read_verified(self, key: str, expected_sha256: str) -> bytes:
-        """Read one object whose digest is known from elsewhere; CorruptArtefact on any difference."""
-        body = self.read(key)
-        check_digest(sha256(body), expected_sha256, key)
-        return body
+        """Read one object whose digest is known from elsewhere; CorruptArtefact where it has another."""
+        return self.get(key, expected_sha256).body
 
     def download(self, key: str, path: Path, expected_sha256: str) -> None:
-        """Stream one object to ``path``; the file exists only if its digest is the expected one."""
+        """Stream one object to ``path``; the file exists only if its digest is the expected one.
+
+        DiskUnusable where the folder does not take it.
+        """
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            with self._mapped(key):
+
+        def attempt() -> None:
+            size = self._head(key)["ContentLength"]
+            with self._mapped(key), written_below(path.parent, size):
                 self.client.download_file(self.bucket, key, str(part))
-            check_digest(sha256_of_file(part), expected_sha256, key)
+                found = sha256_of_file(part)
+            try:
+                check_digest(found, expected_sha256, key)
+            except CorruptArtefact as verdict:
+                raise Damaged("the bytes that arrived are others", where=key, verdict=verdict) from None
+
+        try:
+            until_proven(attempt, key)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
     def exists(self, key: str) -> bool:
+        """Whether there is such an object. A HEAD's 404 has no body, so a GET has to say the same."""
         try:
-            with self._mapped(key):
-                self.client.head_object(Bucket=self.bucket, Key=key)
+            self._head(key)
         except ObjectMissing:
-            return False
+            try:
+                self.read(key)
+            except ObjectMissing:
+                return False
         return True
 
     def list_objects(self, prefix: str) -> Iterator[Listed]:
-        """Every object below ``prefix``, in key order, however many there are."""
-        with self._mapped(prefix):
-            for page in self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix
-            ):
-                for entry in page.get("Contents", []):
-                    yield Listed(
-                        entry["Key"], entry["Size"], entry.get("LastModified"), entry.get("ETag", "")
-                    )
+        """Every object below ``prefix``, in key order, however many; markers of folders are none."""
+        for page in self._pages(Prefix=prefix):
+            for entry in page.get("Contents", []):
+                key, size = entry["Key"], entry["Size"]
+                if key != prefix and not (size == 0 and key.endswith("/")):
+                    yield Listed(key, size, entry.get("LastModified"), entry.get("ETag", ""))
 
     def list_folders(self, prefix: str) -> list[str]:
         """The names (without slashes) of the folders directly below ``prefix``."""
-        names: list[str] = []
-        with self._mapped(prefix):
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
-            )
-            for page in pages:
-                names += [entry["Prefix"][len(prefix) : -1] for entry in page.get("CommonPrefixes", [])]
-        return names
+        names = [
+            entry["Prefix"][len(prefix) : -1]
+            for page in self._pages(Prefix=prefix, Delimiter="/")
+            for entry in page.get("CommonPrefixes", [])
+        ]
+        return [name for name in names if name]
+
+    def _pages(self, **asked: Any) -> Iterator[Any]:
+        """The pages of a listing. One that holds nothing is asked for twice: absence is never a slip."""
+        for _ in range(2):
+            empty = True
+            with self._mapped(asked["Prefix"]):
+                for page in self.client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self.bucket, **asked
+                ):
+                    empty = empty and not (page.get("Contents") or page.get("CommonPrefixes"))
+                    yield page
+            if not empty:
+                return
+
+    def _head(self, key: str) -> Any:
+        with self._mapped(key):
+            return self.client.head_object(Bucket=self.bucket, Key=key)
 
     # ---- writing -------------------------------------------------------------------------
 
@@ -197,19 +225,31 @@ class ObjectStore:
 
     def upload(self, key: str, path: Path, content_type: str = "application/octet-stream") -> str:
         """Stream a file to ``key`` (multipart where large); returns its sha256."""
-        digest = sha256_of_file(path)
-        with self._mapped(key):
-            self.client.upload_file(
-                str(path),
-                self.bucket,
-                key,
-                ExtraArgs={"Metadata": {"sha256": digest}, "ContentType": content_type},
-            )
+        digest, size = sha256_of_file(path), path.stat().st_size
+        try:
+            with self._mapped(key, "write"):
+                self.client.upload_file(
+                    str(path),
+                    self.bucket,
+                    key,
+                    ExtraArgs={"Metadata": {"sha256": digest}, "ContentType": content_type},
+                )
+        except StorageUnavailable:
+            if not self._holds(key, digest, size):
+                raise
         return digest
+
+    def _holds(self, key: str, digest: str, size: int) -> bool:
+        """Whether an upload arrived although its answer was lost, or was "no such upload"."""
+        try:
+            found = self._head(key)
+        except PneumoError:
+            return False
+        return bool(found["Metadata"].get("sha256") == digest and found["ContentLength"] == size)
 
     def delete(self, key: str) -> None:
         """Delete one object; nothing happens where there is none. Retention and probes alone call it."""
-        with self._mapped(key):
+        with self._mapped(key, "delete"):
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def ensure_bucket(self) -> None:
@@ -218,39 +258,15 @@ class ObjectStore:
             with self._mapped(self.bucket):
                 self.client.head_bucket(Bucket=self.bucket)
         except ObjectMissing:
-            with self._mapped(self.bucket):
+            with self._mapped(self.bucket, "write"):
                 self.client.create_bucket(Bucket=self.bucket)
 
     def check_conditional_writes(self) -> None:
-        """Prove that the store honours If-None-Match and If-Match; UnsafeStore where it does not.
-
-        Some stores answer 200 to any conditional write, which would let two promotions win.
-        """
-        key = f"{layout.STORE_PROBES}{uuid.uuid4().hex}"
-        try:
-            first = self.put_if_absent(key, b"first")
-            self._must_refuse(key, "If-None-Match: *", IfNoneMatch="*")
-            second = self.replace_if_unchanged(key, b"second", first)
-            self._must_refuse(key, "a stale If-Match", IfMatch=first)
-            if self.get(key) != Stored(b"second", second):
-                raise UnsafeStore("the store lost a conditional write", where=key)
-        finally:
-            with self._mapped(key):
-                self.client.delete_object(Bucket=self.bucket, Key=key)
-
-    def _must_refuse(self, key: str, condition: str, **headers: str) -> None:
-        try:
-            self._put(key, b"intruder", "text/plain", **headers)
-        except ConditionFailed:
-            return
-        raise UnsafeStore(
-            f"the store ignored {condition}",
-            where=self.bucket,
-            do="Use a store with conditional writes: AWS S3, MinIO, VersityGW, SeaweedFS 4.18 or newer.",
-        )
+        """Prove that the store honours If-None-Match and If-Match; UnsafeStore where it does not."""
+        check_conditional_writes(self)
 
     def _put(self, key: str, body: bytes, content_type: str, **condition: Any) -> str:
-        with self._mapped(key, conditional=bool(condition)):
+        with self._mapped(key, "conditional write" if condition else "write"):
             answer = self.client.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -261,39 +277,14 @@ class ObjectStore:
             )
         return answer["ETag"]
 
-    def _mapped(self, where: str, conditional: bool = False) -> S3Errors:
-        return S3Errors(f"s3://{self.bucket}/{where}", conditional)
+    def _mapped(self, where: str, operation: Operation = "read") -> S3Errors:
+        return S3Errors(f"s3://{self.bucket}/{where}", operation)
 
 
-def open_session(settings: Settings) -> "Session":
-    """Credentials from the settings, else boto3's own chain."""
-    import boto3
-
-    if settings.s3_access_key is None or settings.s3_secret_key is None:
-        return boto3.session.Session()
-    return boto3.session.Session(
-        aws_access_key_id=settings.s3_access_key.get_secret_value(),
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-    )
-
-
-def check_recorded(recorded: str | None, found: str, where: str) -> None:
-    """CorruptArtefact where the writer of an object recorded another sha256 than its bytes have."""
-    if recorded and recorded != found:
-        raise CorruptArtefact(
-            "the stored bytes changed",
-            where=where,
-            found=f"sha256 {found}, written as {recorded}",
-            do="Restore the object from a backup or write it again.",
-        )
-
-
-def check_digest(found: str, expected: str, where: str) -> None:
-    """Raise CorruptArtefact unless the two digests are equal."""
-    if found != expected:
-        raise CorruptArtefact(
-            "digest differs",
-            where=where,
-            found=f"sha256 {found}, expected {expected}",
-            do="Do not use it. Restore it from a backup, or write it again.",
-        )
+def _is_range(told: str, start: int, length: int, arrived: int) -> bool:
+    """Whether a Content-Range such as ``bytes 0-99/2000`` answers the question, and all of it arrived."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", told)
+    if found is None:
+        return False
+    first, last, size = map(int, found.groups())
+    return first == start and last == min(start + length, size) - 1 and arrived == last - first + 1
