@@ -20,7 +20,7 @@ WEIGHTS =
 # Modules are compiled once, by whoever imports them first, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo down status test test-all lint check format images up down-compose logs
+.PHONY: help setup demo down status test test-all test-faults lint check format images up down-compose logs
 
 # For the containers: another engine with COMPOSE=podman-compose and so on.
 COMPOSE ?= docker compose
@@ -72,6 +72,9 @@ test: setup ## Run what answers in minutes: no training, no scheduler (WORKERS=2
 
 test-all: test ## Then the slow ones too: training, a scheduler, installations of the wheel
 	@$(BIN)/python -m pytest -m 'slow and not stress and not browser'
+
+test-faults: setup ## Run the tests behind a proxy that damages what the S3 server says
+	@$(BIN)/python -m pytest tests/faults
 
 lint: setup ## Formatting, lint, types
 	@$(BIN)/ruff format --check --quiet .

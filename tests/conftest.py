@@ -15,6 +15,9 @@ from pneumo_tasks.local.seaweedfs import S3Server
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests import airflow_home, s3_servers
+from tests.faults.fixtures import proxy as proxy
+from tests.faults.fixtures import settings_behind as settings_behind
+from tests.faults.fixtures import store_behind as store_behind
 from tests.s3_servers import S3Servers
 
 airflow_home.prepare()

@@ -4,7 +4,6 @@ import io
 import logging
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +15,7 @@ from pneumo_tasks.errors import BadData, ObjectMissing
 from pneumo_tasks.evaluation.metrics import Scores
 from pneumo_tasks.films.imaging import Grey, decode_grey
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.model.artefact import load_artefact, score_images
 
@@ -82,9 +82,8 @@ def read_images(store: ObjectStore, rows: pd.DataFrame) -> Iterator[Grey]:
         return decode_grey(store.read_verified(key, digest))
 
     wanted = list(zip(rows["key"], rows["sha256"], strict=True))
-    with ThreadPoolExecutor(8) as pool:
-        for start in range(0, len(wanted), _FETCHED_AT_ONCE):
-            yield from pool.map(fetch, wanted[start : start + _FETCHED_AT_ONCE])
+    for start in range(0, len(wanted), _FETCHED_AT_ONCE):
+        yield from read_many(fetch, wanted[start : start + _FETCHED_AT_ONCE])
 
 
 def _kept_scores(store: ObjectStore, key: str, rows: pd.DataFrame) -> Scores | None:

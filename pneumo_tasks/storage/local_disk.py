@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pneumo_tasks.errors import DiskUnusable
@@ -42,6 +42,12 @@ def make_folder(folder: Path) -> Path:
     with written_below(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def discard(path: Path) -> None:
+    """Delete a file that is not needed; where the disk refuses, there was none or it cannot be helped."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def allocate(path: Path) -> None:

@@ -23,7 +23,7 @@ from pneumo_tasks.storage.digests import canonical_json as canonical_json
 from pneumo_tasks.storage.digests import check_digest as check_digest
 from pneumo_tasks.storage.digests import sha256 as sha256
 from pneumo_tasks.storage.digests import sha256_of_file as sha256_of_file
-from pneumo_tasks.storage.local_disk import written_below
+from pneumo_tasks.storage.local_disk import discard, written_below
 from pneumo_tasks.storage.proven_reads import Damaged, Received, encryption_of, prove, until_proven
 from pneumo_tasks.storage.s3_errors import Operation, S3Errors
 from pneumo_tasks.storage.sessions import open_client
@@ -139,9 +139,10 @@ class ObjectStore:
 
         try:
             until_proven(attempt, key)
-            part.replace(path)
+            with written_below(path.parent):
+                part.replace(path)
         finally:
-            part.unlink(missing_ok=True)
+            discard(part)
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object. A HEAD's 404 has no body, so a GET has to say the same."""

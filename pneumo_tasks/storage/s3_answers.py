@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 NOT_AN_ANSWER = "NotAnAnswer"
 _WITH_ETAG = {"GetObject", "HeadObject", "PutObject", "UploadPart"}
@@ -25,7 +26,9 @@ def refuse_what_is_no_answer(operation_model: Any, response_dict: dict[str, Any]
     if not isinstance(response_dict["body"], bytes):
         response_dict["body"].close()
     response_dict["status_code"] = 500
-    response_dict["body"] = f"<Error><Code>{NOT_AN_ANSWER}</Code><Message>{reason}</Message></Error>".encode()
+    response_dict["body"] = (
+        f"<Error><Code>{NOT_AN_ANSWER}</Code><Message>{escape(reason)}</Message></Error>".encode()
+    )
 
 
 def why_no_answer(operation: str, status: int, headers: Mapping[str, str], body: Any) -> str:

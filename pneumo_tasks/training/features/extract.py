@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.local_disk import allocate, written_below
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.features.augmentation import rows_with_variants
 from pneumo_tasks.training.features.frozen_pass import FrozenPass, derivable, measure_precision
@@ -180,12 +181,15 @@ def _run(extraction: Extraction, job: Job, shard_id: str) -> None:
     frozen, store, cache = extraction.frozen(job), extraction.store, extraction.cache
     parts = {cut: cache.folder / f"{uuid.uuid4().hex}.part" for cut in job.cuts}
     try:
-        arrays = {
-            cut: np.lib.format.open_memmap(
-                path, "w+", job.source.output(cut).dtype, (len(job.rows), *frozen.shape(cut))
-            )
-            for cut, path in parts.items()
-        }
+        with written_below(cache.folder):
+            arrays = {
+                cut: np.lib.format.open_memmap(
+                    path, "w+", job.source.output(cut).dtype, (len(job.rows), *frozen.shape(cut))
+                )
+                for cut, path in parts.items()
+            }
+        for path in parts.values():
+            allocate(path)
         _fill(extraction, frozen, job, arrays)
         for cut, path in parts.items():
             arrays.pop(cut).flush()

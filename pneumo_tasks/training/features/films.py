@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.films.imaging import Limits, decode_grey
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 Grey = NDArray[np.uint8]
@@ -35,14 +36,17 @@ def read_films(
 ) -> Iterator[list[Grey]]:
     """Decoded images in row order, ``batch`` at a time; the next ones are fetched meanwhile."""
     wanted = list(zip(rows["key"], rows["sha256"], strict=True))
-    with ThreadPoolExecutor(READERS) as readers:
 
-        def submit(start: int) -> list[Future[Grey]]:
-            part = wanted[start : start + batch]
-            return [readers.submit(read_image, settings, store, *pair) for pair in part]
+    def fetch(pair: tuple[str, str]) -> Grey:
+        return read_image(settings, store, *pair)
+
+    with ThreadPoolExecutor(1) as ahead:
+
+        def submit(start: int) -> Future[list[Grey]]:
+            return ahead.submit(read_many, fetch, wanted[start : start + batch], threads=READERS)
 
         pending = submit(0)
         for start in range(0, len(wanted), batch):
             following = submit(start + batch)
-            yield [future.result() for future in pending]
+            yield pending.result()
             pending = following

@@ -1,8 +1,9 @@
 """Mapped arrays: npy files read row by row, without their pages staying in this process's memory."""
 
 import mmap
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,12 @@ Indices = NDArray[np.int64]
 class MappedArray:
     """A read-only npy file of fixed-size rows. Raises ValueError for a file of another kind or length.
 
-    The file may be deleted while it is open; the rows stay readable.
+    A file that is given open is closed here. It may be deleted meanwhile; the rows stay readable.
     """
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
+    def __init__(self, source: Path | BinaryIO) -> None:
+        path = source if isinstance(source, Path) else source.name
+        with source.open("rb") if isinstance(source, Path) else source as file:
             version = np.lib.format.read_magic(file)
             if version != (1, 0):
                 raise ValueError(f"{path}: npy version {version}, expected (1, 0)")
@@ -26,8 +28,8 @@ class MappedArray:
             if fortran or dtype.hasobject:
                 raise ValueError(f"{path}: not an array of plain rows")
             expected = offset + int(np.prod(shape)) * dtype.itemsize
-            if path.stat().st_size != expected:
-                raise ValueError(f"{path}: {path.stat().st_size} bytes, its header says {expected}")
+            if (size := os.fstat(file.fileno()).st_size) != expected:
+                raise ValueError(f"{path}: {size} bytes, its header says {expected}")
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._map.madvise(mmap.MADV_RANDOM)  # rows are drawn at random: reading ahead would be in vain
         flat: NDArray[Any] = np.frombuffer(self._map, dtype, offset=offset)

@@ -65,7 +65,7 @@ def open_shard(store: ObjectStore, cache: LocalCache, extractor: Extractor, shar
         raise CorruptArtefact("not the index of a shard", where=key, found=str(error)[:200]) from None
     name = layout.features(extractor.id, shard_id, index.array)
     try:
-        array = MappedArray(cache.fetch(store, name, index.sha256, index.bytes))
+        array = MappedArray(cache.open(store, name, index.sha256, index.bytes))
     except ValueError as error:
         raise CorruptArtefact("not an array of features", where=name, found=str(error)) from None
     if list(array.shape) != index.shape or len(array) != len(index.images) or str(array.dtype) != index.dtype:
@@ -112,6 +112,6 @@ def write_shard(
         shape=list(array.shape),
         dtype=str(array.dtype),
     )
-    cache.make_room(index.bytes)
+    cache.make_room(0)  # the part lies in the cache's folder, and is counted there
     cache.keep(part, digest)
     store.put_json(layout.features(extractor.id, shard_id, INDEX), index.model_dump(mode="json"))

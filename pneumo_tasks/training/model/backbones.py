@@ -3,6 +3,7 @@
 import logging
 import threading
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.object_store import ObjectStore, sha256, sha256_of_file
+from pneumo_tasks.storage.digests import check_digest, sha256, sha256_of_file
+from pneumo_tasks.storage.local_disk import discard, make_folder, written_below
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.recipes import BackboneName
 
 log = logging.getLogger(__name__)
@@ -65,6 +68,7 @@ def build_backbone(weights: BackboneWeights, image_size: int) -> Any:
         model = build(weights=None, include_top=False, input_shape=shape)
         _randomise(model)
         return model
+    check_digest(sha256_of_file(weights.path), weights.sha256, str(weights.path))
     try:
         model = build(weights=str(weights.path), include_top=False, input_shape=shape)
     except (ValueError, OSError, KeyError) as error:
@@ -95,7 +99,7 @@ def _refuse_dead_layers(model: Any, path: Path) -> None:
 
 
 def _fetched(settings: Settings, store: ObjectStore, uri: str) -> Path:
-    """A copy of the object in the cache folder, named by what the store says about its content."""
+    """A copy of the object in the cache folder, named by its digest and equal to it byte for byte."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     source = ObjectStore(store.client, bucket)
     try:
@@ -103,12 +107,15 @@ def _fetched(settings: Settings, store: ObjectStore, uri: str) -> Path:
     except ObjectMissing:
         raise BadConfiguration("backbone weights not found", where=uri, do=_ADVICE) from None
     suffix = ".weights.h5" if key.endswith(".weights.h5") else Path(key).suffix
-    path = settings.cache_root / f"{sha256(stored.body)}{suffix}"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = path.with_name(f"{path.name}.{threading.get_ident()}.part")
-        part.write_bytes(stored.body)
-        part.replace(path)
+    path = make_folder(settings.cache_root) / f"{sha256(stored.body)}{suffix}"
+    if not path.is_file() or path.read_bytes() != stored.body:
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with written_below(path.parent, len(stored.body)):
+                part.write_bytes(stored.body)
+                part.replace(path)
+        finally:
+            discard(part)
     return path
 
 

@@ -1,0 +1,83 @@
+"""A write whose answer is lost or strange is settled by reading, and refused by name where it is refused."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from pneumo_tasks.errors import BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from tests.faults import proxy as faults
+from tests.faults.proxy import Fault, Proxy, Request, always, once, writes_of
+
+LARGE = bytes(range(256)) * 40_000  # above 8 MiB: boto3 sends it in parts
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.without_etag, faults.login_page, faults.reset_before, faults.reset_after, faults.nothing_in_200],
+)
+def test_a_write_with_a_strange_answer_is_made_again(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore, fault: Fault
+) -> None:
+    proxy.rule = once(fault, writes_of("film"))
+    assert store_behind.put("film", b"film") == store.get("film").etag
+    proxy.rule = once(fault, writes_of("evidence"))
+    assert store_behind.put_once("evidence", b"first") == b"first"
+
+
+def test_bytes_that_change_on_the_way_up_are_sent_again_or_told(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
+) -> None:
+    proxy.rule = always(faults.flipped_on_the_way_up, writes_of("film"))
+    with pytest.raises((StorageUnavailable, BadConfiguration)):
+        store_behind.put("film", b"a film of some bytes")
+    assert not store.exists("film")
+
+
+def test_a_lost_answer_to_a_completed_upload_is_settled_by_reading(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(LARGE)
+
+    def completes(request: Request) -> bool:
+        return request.method == "POST" and "uploadId" in request.query
+
+    proxy.rule = once(faults.applied_then_refused(404, "NoSuchUpload"), completes)
+    assert store_behind.upload("large", tmp_path / "large") == sha256(LARGE)
+    assert store.read("large") == LARGE
+    proxy.rule = once(faults.refused(404, "NoSuchUpload"), completes)
+    with pytest.raises(StorageUnavailable, match="upload in parts is gone"):
+        store_behind.upload("other", tmp_path / "large")
+
+
+def test_an_upload_that_is_refused_is_final(proxy: Proxy, store_behind: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"x")
+    proxy.rule = always(faults.refused(403, "AccessDenied", "not by this role"))
+    with pytest.raises(BadConfiguration, match="not by this role"):
+        store_behind.upload("small", tmp_path / "small")
+
+
+def test_a_store_without_conditional_writes_is_unsafe(proxy: Proxy, store_behind: ObjectStore) -> None:
+    proxy.rule = always(faults.refused(501, "NotImplemented"), lambda request: request.method == "PUT")
+    with pytest.raises(UnsafeStore, match="cannot do this"):
+        store_behind.put_if_absent("pointer", b"1")
+    with pytest.raises(UnsafeStore):
+        store_behind.check_conditional_writes()
+
+
+def test_a_store_that_refuses_to_delete_is_still_safe(
+    proxy: Proxy, store_behind: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy.rule = always(faults.refused(403, "AccessDenied"), lambda request: request.method == "DELETE")
+    with caplog.at_level(logging.WARNING):
+        store_behind.check_conditional_writes()
+    assert "stays in the bucket" in caplog.text
+
+
+def test_a_conflict_on_a_conditional_write_is_a_failed_condition(
+    proxy: Proxy, store_behind: ObjectStore
+) -> None:
+    proxy.rule = always(faults.refused(409, "ConditionalRequestConflict"), writes_of("pointer"))
+    with pytest.raises(ConditionFailed):
+        store_behind.put_if_absent("pointer", b"1")
