@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -28,7 +29,24 @@ def record_start(store: ObjectStore, run_id: str, facts: dict[str, Any]) -> None
     """Write what the run was started with; a retry of the first task leaves the first record."""
     key = layout.run(run_id, "run.json")
     if not store.exists(key):
-        store.put_json(key, {"run_id": run_id, "started": now(), **facts})
+        store.put_json(key, {"run_id": run_id, "started": now(), "store": store.address, **facts})
+
+
+def check_store(store: ObjectStore, run_id: str) -> None:
+    """BadConfiguration where the run began in another store than this one."""
+    try:
+        recorded = store.read_json(layout.run(run_id, "run.json")).get("store", store.address)
+    except ObjectMissing:
+        recorded = None
+    if recorded != store.address:
+        raise BadConfiguration(
+            "this is not the store that the run began in",
+            where=f"bucket {store.address['bucket']} at {store.address['endpoint']}",
+            found=f"the run's: bucket {recorded['bucket']} at {recorded['endpoint']}"
+            if recorded
+            else "it knows nothing of this run",
+            do="Give all workers the same connection pneumo_s3, or the same endpoint and bucket.",
+        )
 
 
 def record_failure(store: ObjectStore, run_id: str, task: str, reason: str) -> None:

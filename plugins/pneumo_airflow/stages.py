@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
-    BaseHook,
     DeadlineAlert,
     DeadlineReference,
     ExceptionRetryPolicy,
@@ -18,9 +17,10 @@ from airflow.sdk import (
     SyncCallback,
     get_current_context,
 )
-from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import SecretStr
 
+from pneumo_airflow.connection import connection_settings as connection_settings
+from pneumo_airflow.connection import find_connection
 from pneumo_airflow.links import page_url
 from pneumo_tasks.errors import FinalError, RetryableError
 from pneumo_tasks.settings import Settings
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pneumo_tasks.storage.object_store import ObjectStore
 
 DAG_ID = "pneumonia_retraining"
+FIRST_TASK = "discover_batches"  # it records which store the run uses; every later stage has to use the same
 ROLLBACK_DAG_ID = "champion_rollback"
-CONNECTION_ID = "pneumo_s3"
 SIGNING_CONNECTION_ID = "pneumo_signing"
 
 
@@ -75,6 +75,9 @@ def stage(part: str = "") -> Iterator[Stage]:
 
     allow_children()
     now = opened(get_current_context())
+    task_instance = now.context["ti"]
+    if task_instance.dag_id == DAG_ID and task_instance.task_id != FIRST_TASK:
+        journal.check_store(now.store, now.run_id)
     with journal.stage(now.store, now.run_id, now.context["ti"].task_id, part):
         yield now
 
@@ -114,24 +117,6 @@ def open_store(settings: Settings) -> "ObjectStore":
     return ObjectStore.connect(settings)
 
 
-def connection_settings() -> dict[str, Any]:
-    """Endpoint and credentials of the connection ``pneumo_s3``; empty where the environment has them."""
-    if os.environ.get("AWS_ACCESS_KEY_ID"):
-        return {}
-    try:
-        connection = BaseHook.get_connection(CONNECTION_ID)
-    except AirflowNotFoundException:
-        return {}
-    extra = connection.extra_dejson
-    return {
-        "s3_endpoint": extra.get("endpoint_url"),
-        "s3_region": extra.get("region_name"),
-        "bucket": extra.get("bucket"),
-        "s3_access_key": connection.login,
-        "s3_secret_key": connection.password,
-    }
-
-
 def with_signing_key(settings: Settings) -> Settings:
     """The settings with the key that new versions are signed with: the connection's, where it exists.
 
@@ -139,9 +124,8 @@ def with_signing_key(settings: Settings) -> Settings:
     """
     if settings.signing_key is not None:
         return settings
-    try:
-        connection = BaseHook.get_connection(SIGNING_CONNECTION_ID)
-    except AirflowNotFoundException:
+    connection = find_connection(SIGNING_CONNECTION_ID)
+    if connection is None:
         return settings
     return settings.model_copy(update={"signing_key": SecretStr(connection.password or "")})
 

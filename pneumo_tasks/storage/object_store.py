@@ -26,7 +26,7 @@ from pneumo_tasks.storage.digests import sha256_of_file as sha256_of_file
 from pneumo_tasks.storage.local_disk import discard, written_below
 from pneumo_tasks.storage.proven_reads import Damaged, Received, encryption_of, prove, until_proven
 from pneumo_tasks.storage.s3_errors import Operation, S3Errors
-from pneumo_tasks.storage.sessions import open_client
+from pneumo_tasks.storage.sessions import endpoint_of, open_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,6 +62,11 @@ class ObjectStore:
     def connect(cls, settings: Settings) -> Self:
         """Open the bucket of ``settings``; credentials from the settings, else boto3's own chain."""
         return cls(open_client(settings), settings.bucket)
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Endpoint and bucket, without credentials; AWS is one place, whatever its region is called."""
+        return {"endpoint": endpoint_of(self.client), "bucket": self.bucket}
 
     # ---- reading -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
@@ -59,6 +60,15 @@ def open_client(settings: Settings) -> "S3Client":
         raise _unusable(settings, error) from error
     client.meta.events.register_first("before-parse.s3", refuse_what_is_no_answer)
     return client
+
+
+def endpoint_of(client: "S3Client") -> str:
+    """Where a client's requests go, as people write it: scheme, host and port, or "AWS"."""
+    url = urlsplit(client.meta.endpoint_url)
+    host = url.hostname or ""
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return "AWS"
+    return f"{url.scheme}://{host}{f':{url.port}' if url.port else ''}{url.path.rstrip('/')}"
 
 
 def _unusable(settings: Settings, error: Exception) -> BadConfiguration:

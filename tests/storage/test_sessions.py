@@ -1,0 +1,45 @@
+"""Which region and which endpoint a store is reached in, and what is told where it cannot be."""
+
+import pytest
+
+from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.sessions import open_client
+
+
+@pytest.fixture(autouse=True)
+def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+
+def test_the_region_is_the_settings_then_that_of_the_aws_variables(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_client(settings).meta.region_name == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert open_client(settings).meta.region_name == "eu-west-3"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "garage")
+    assert open_client(settings).meta.region_name == "garage"
+    own = settings.model_copy(update={"s3_region": "eu-central-1"})
+    assert open_client(own).meta.region_name == "eu-central-1"
+
+
+def test_an_address_holds_no_secret_and_one_form(settings: Settings) -> None:
+    endpoint = "http://someone:secret@store.hospital:9000/"
+    address = ObjectStore.connect(settings.model_copy(update={"s3_endpoint": endpoint})).address
+    assert address == {"endpoint": "http://store.hospital:9000", "bucket": settings.bucket}
+    aws = settings.model_copy(update={"s3_endpoint": None, "s3_region": "eu-central-1"})
+    assert ObjectStore.connect(aws).address["endpoint"] == "AWS"
+
+
+def test_an_endpoint_without_a_scheme_and_a_strange_profile_are_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadConfiguration, match="http://"):
+        ObjectStore.connect(settings.model_copy(update={"s3_endpoint": "store:9000"}))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(BadConfiguration, match="AWS_PROFILE"):
+        ObjectStore.connect(settings)
