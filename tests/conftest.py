@@ -7,6 +7,7 @@ of one that runs already. The contract of ``test_object_store.py`` runs on every
 import os
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 
 import hypothesis
 import pytest
@@ -23,13 +24,31 @@ from tests.s3_servers import S3Servers
 airflow_home.prepare()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # or the processes wait for each other's threads
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A law holds on a busy machine too: what counts is what is computed, not how fast.
 hypothesis.settings.register_profile("pneumo", deadline=None)
 hypothesis.settings.load_profile("pneumo")
 
 
+# Whoever asks for one of these trains a network, or writes one down as ONNX: minutes, not seconds.
+TRAINING = {"small", "prepared", "standard", "keras_file"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that trains is slow, without a word of its own: `make test` leaves it to `make test-all`."""
+    for item in items:
+        if TRAINING & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))  # a busy machine computes three times as long
+
+
 def pytest_configure() -> None:
+    if not entry_points(group="airflow.plugins", name="pneumo"):
+        raise pytest.UsageError("Pneumo is not installed in this environment, or an older one: make setup")
     if problem := s3_servers.why_not(s3_servers.chosen()):
         raise pytest.UsageError(problem)
 
