@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from sklearn import metrics as sk
 
 Labels = NDArray[np.bool_]
 Scores = NDArray[np.float64]
@@ -50,6 +49,8 @@ def compute_metrics(positive: Labels, probability: Scores, threshold: float) -> 
     A score that is not a finite probability makes every figure None: it must fail a gate, not
     slip through a comparison with NaN.
     """
+    from sklearn import metrics as sk  # a list of runs reads metrics, and computes none
+
     positive, probability = np.asarray(positive, bool), np.asarray(probability, np.float64)
     called = probability >= threshold
     table = Confusion(

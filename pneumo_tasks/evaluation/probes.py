@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.films.imaging import Grey
@@ -50,6 +49,8 @@ def measure_occlusion(
     score: Scorer, sample: pd.DataFrame, films: Iterable[Grey], probability: NDArray[np.float64]
 ) -> Occlusion:
     """Score the masked ``films`` of ``sample``; ``probability`` is what they score whole."""
+    from sklearn.metrics import roc_auc_score
+
     masked = score(_masked(films)).astype(np.float64)
     positive = (sample["label"] == "PNEUMONIA").to_numpy(bool)
     if not positive.any() or positive.all() or not np.isfinite(masked).all():
