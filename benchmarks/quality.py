@@ -147,7 +147,7 @@ def _tested(
     drawn = bootstrap.resample(
         rows["patient"], ill, probability, threshold, settings.resamples, settings.seed
     )
-    ranges = intervals(found, drawn.replicates)
+    ranges = intervals(found, drawn.replicates, drawn.worst)
     half = compute_metrics(ill, probability, 0.5)
     return {
         "test": {name: getattr(found, name) for name in SHOWN},

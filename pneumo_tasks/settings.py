@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     min_precision_bound: Share = Field(0.0, description="Floor on the lower end of precision's interval")
     recall_margin: Share = Field(0.02, description="Recall that may be lost to the champion, at most")
     precision_margin: Share = Field(0.03, description="Precision that may be lost to the champion, at most")
+    min_test_patients: int = Field(
+        50, ge=1, description="Fewer test patients of a class decide nothing; not for one run to choose"
+    )
     slice_min_images: int = Field(50, ge=1, description="Slices with fewer images of a class are not judged")
     slice_min_recall: Share = Field(0.85, description="Floor on recall in every judged slice")
     slice_min_specificity: Share = Field(0.0, description="Floor on specificity in every judged slice")

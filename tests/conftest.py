@@ -75,6 +75,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, s3_server: S3Server) -> None:
     monkeypatch.setenv("PNEUMO_DEMO", "true")
     monkeypatch.setenv("PNEUMO_EXPORT_ONNX", "false")  # half a minute; test_onnx_export.py does it
     monkeypatch.setenv("PNEUMO_BACKBONE_WEIGHTS", "random")
+    # The test sets of tests hold a dozen patients of a class, which can promise no loss of some points.
+    monkeypatch.setenv("PNEUMO_MIN_TEST_PATIENTS", "5")
+    monkeypatch.setenv("PNEUMO_RECALL_MARGIN", "0.25")
+    monkeypatch.setenv("PNEUMO_PRECISION_MARGIN", "0.25")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
 

@@ -1,5 +1,6 @@
 """``pneumo models``: the champion and its predecessors."""
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +106,19 @@ def reset_champion(reason: Reason, as_json: AsJson = False) -> None:
         print_json(moved)
     else:
         typer.echo(f"There is no champion now (ledger entry {moved['seq']}).")
+
+
+@app.command("accept-test-set")
+def accept_test_set(run_id: str, reason: Reason, as_json: AsJson = False) -> None:
+    """Accept that the test set of a run lacks films that judged the champion; the next run may then pass."""
+    from pneumo_tasks.promotion.test_set import accept_test_set
+
+    _, store = open_bucket()
+    entry = accept_test_set(store, run_id, getpass.getuser(), reason)
+    if as_json:
+        print_json(entry.model_dump(mode="json"))
+    else:
+        typer.echo(f"The test set of {run_id} is accepted (ledger entry {entry.seq}); start another run.")
 
 
 @app.command()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumo_tasks.evaluation.clustering import WorstEffects
 from pneumo_tasks.evaluation.metrics import CALIBRATION_BINS, Labels, Scores, calibration_bin
 
 Draws = NDArray[np.float64]
@@ -28,6 +29,7 @@ class Resampled:
     codes: NDArray[np.intp]
     draws: Draws
     replicates: Replicates
+    worst: WorstEffects
 
     @property
     def patients(self) -> int:
@@ -45,7 +47,8 @@ def resample(
     """Draw the patients ``resamples`` times and measure the model on each; the same seed, the same draws."""
     codes, ill = patient_codes(patients, positive)
     draws = draw_patients(ill, resamples, seed)
-    return Resampled(codes, draws, replicate_metrics(positive, probability, threshold, codes, draws))
+    found = replicate_metrics(positive, probability, threshold, codes, draws)
+    return Resampled(codes, draws, found, WorstEffects.of(positive, codes))
 
 
 def draw_patients(strata: NDArray[np.bool_], resamples: int, seed: int) -> Draws:

@@ -5,12 +5,18 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
 from pneumo_tasks.evaluation.bootstrap import Draws, Resampled, replicate_metrics
-from pneumo_tasks.evaluation.intervals import defined
+from pneumo_tasks.evaluation.intervals import Interval, correlation, defined, interval_of_both
 from pneumo_tasks.evaluation.metrics import Labels, Metrics, Scores, compute_metrics
+from pneumo_tasks.evaluation.paired_bound import (
+    ONE_SIDED_5_PERCENT,
+    TWO_SIDED_5_PERCENT,
+    paired_interval,
+)
 
 COMPARED = ("recall", "precision", "specificity", "accuracy", "auc")
 
@@ -34,7 +40,9 @@ class Difference(BaseModel):
     """Candidate minus other; ``low`` and ``high`` are a 95 % interval over patients.
 
     ``bound`` is the lower end of the 90 % interval: the true difference is below it with a
-    probability of at most 5 %. Non-inferiority is judged by it.
+    probability of about 5 %. Non-inferiority is judged by it. Where the difference is one of
+    verdicts, each end is the worse of the bootstrap's and the paired score interval's, so that a
+    pair of models that never differ on these films may still differ on others.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -103,7 +111,7 @@ def compare(
         sha256=other.sha256,
         run_id=other.run_id,
         test=test,
-        differences=_differences(positive, found, test, theirs, resampled),
+        differences=_differences(positive, (found, right), (test, other_right), theirs, resampled),
         mcnemar={
             "pneumonia": mcnemar(right[positive], other_right[positive]),
             "normal": mcnemar(right[~positive], other_right[~positive]),
@@ -113,10 +121,11 @@ def compare(
 
 
 def against_trivial(
-    positive: Labels, found: Metrics, trivial: Metrics, resampled: Resampled
+    positive: Labels, found: Metrics, called: Labels, trivial: Metrics, resampled: Resampled
 ) -> dict[str, Difference | None]:
     """What the candidate ``found`` is ahead of calling every film ill, on the same films and resamples."""
-    return _differences(positive, found, trivial, np.ones(len(positive)), resampled)
+    ours = found, called == positive
+    return _differences(positive, ours, (trivial, positive), np.ones(len(positive)), resampled)
 
 
 def mcnemar(right: Labels, other_right: Labels) -> McNemar:
@@ -127,14 +136,26 @@ def mcnemar(right: Labels, other_right: Labels) -> McNemar:
 
 
 def _differences(
-    positive: Labels, found: Metrics, other: Metrics, theirs: Scores, resampled: Resampled
+    positive: Labels,
+    ours: tuple[Metrics, Labels],
+    other: tuple[Metrics, Labels],
+    theirs: Scores,
+    resampled: Resampled,
 ) -> dict[str, Difference | None]:
-    ours = resampled.replicates
-    replicates = replicate_metrics(positive, theirs, other.threshold, resampled.codes, resampled.draws)
-    return {
-        name: _difference(getattr(found, name), getattr(other, name), ours[name] - replicates[name])
-        for name in COMPARED
+    """Of two models, each given by its metrics and by the films it calls right."""
+    mine = resampled.replicates
+    replicates = replicate_metrics(positive, theirs, other[0].threshold, resampled.codes, resampled.draws)
+    drawn = {name: mine[name] - replicates[name] for name in COMPARED}
+    found = {
+        name: _difference(getattr(ours[0], name), getattr(other[0], name), drawn[name]) for name in COMPARED
     }
+    if not positive.any() or positive.all():
+        return found
+    shared = correlation(drawn["recall"], drawn["specificity"])
+    for z in (ONE_SIDED_5_PERCENT, TWO_SIDED_5_PERCENT):
+        ends = _score_ends(positive, ours, other, resampled.codes, z, shared)
+        found |= {name: _worse(found[name], ends[name], z) for name in ends}
+    return found
 
 
 def _difference(ours: float | None, theirs: float | None, replicates: Draws) -> Difference | None:
@@ -144,6 +165,41 @@ def _difference(ours: float | None, theirs: float | None, replicates: Draws) -> 
         return None
     low, bound, high = np.quantile(finite, [0.025, 0.05, 0.975])
     return Difference(value=ours - theirs, low=float(low), high=float(high), bound=float(bound))
+
+
+def _score_ends(
+    positive: Labels,
+    ours: tuple[Metrics, Labels],
+    other: tuple[Metrics, Labels],
+    codes: NDArray[np.intp],
+    z: float,
+    shared: float,
+) -> dict[str, tuple[float, float]]:
+    """The paired score interval of recall and specificity, and what follows for figures made of the two."""
+    classes = {"recall": positive, "specificity": ~positive}
+    ends = {
+        name: paired_interval(ours[1][among], other[1][among], codes[among], z)
+        for name, among in classes.items()
+    }
+    reach = {}
+    for name, (low, high) in ends.items():
+        base = getattr(other[0], name)
+        reach[name] = Interval(low=base + low, high=base + high)
+    for name in ("precision", "accuracy"):
+        base = getattr(other[0], name)
+        if base is not None and getattr(ours[0], name) is not None:
+            joint = interval_of_both(name, ours[0], reach["recall"], reach["specificity"], shared, 0.95)
+            ends[name] = joint.low - base, joint.high - base
+    return ends
+
+
+def _worse(found: Difference | None, ends: tuple[float, float], z: float) -> Difference | None:
+    if found is None:
+        return None
+    low, high = ends
+    if z == ONE_SIDED_5_PERCENT:
+        return found.model_copy(update={"bound": min(found.bound, low)})
+    return found.model_copy(update={"low": min(found.low, low), "high": max(found.high, high)})
 
 
 def _flips(scores: pd.DataFrame, right: Labels, other_right: Labels) -> list[Flip]:

@@ -13,6 +13,7 @@ from pneumo_tasks import journal
 from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary, test_rows
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation import bootstrap
+from pneumo_tasks.evaluation.clustering import patients_of_each_class
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial, compare
 from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evaluation, PredictiveValues
 from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
@@ -91,11 +92,12 @@ def evaluate_candidate(
         snapshot_id=snapshot_id,
         test_set_id=summary.test_set_id,
         patients=resampled.patients,
+        test_patients=patients_of_each_class(scores),
         operating_point=point,
         test=test,
-        intervals=intervals(test, resampled.replicates),
+        intervals=intervals(test, resampled.replicates, resampled.worst),
         trivial=trivial,
-        trivial_differences=against_trivial(positive, test, trivial, resampled),
+        trivial_differences=against_trivial(positive, test, called, trivial, resampled),
         calibration=_calibration(positive, probability, point.temperature),
         predictive_values=_predictive_values(settings, test),
         slices=slice_figures(rows, called, resampled.codes, resampled.draws, settings.slice_min_images),

@@ -54,6 +54,8 @@ class Evaluation(BaseModel):
     snapshot_id: str
     test_set_id: str
     patients: int
+    # Empty in evaluations that were made before patients of each class were counted.
+    test_patients: dict[str, int] = {}
     operating_point: OperatingPoint
     test: Metrics
     intervals: dict[str, Interval | None]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.special import expit, logit
 
 from pneumo_tasks.evaluation.bootstrap import Replicates
+from pneumo_tasks.evaluation.clustering import WorstEffects, share_effect
 from pneumo_tasks.evaluation.metrics import Metrics
 
 _Z = {0.95: 1.959963984540054, 0.90: 1.6448536269514722}
@@ -27,7 +28,9 @@ class Interval(BaseModel):
     level: float = 0.95
 
 
-def intervals(found: Metrics, replicates: Replicates, level: float = 0.95) -> dict[str, Interval | None]:
+def intervals(
+    found: Metrics, replicates: Replicates, worst: WorstEffects, level: float = 0.95
+) -> dict[str, Interval | None]:
     """An interval for every metric; None where the metric, or too many of its resamples, is undefined.
 
     Recall and specificity: Wilson at the effective number of images. Figures that are a function of
@@ -42,17 +45,17 @@ def intervals(found: Metrics, replicates: Replicates, level: float = 0.95) -> di
         if value is None:
             made[name] = None
         elif name in counted:
-            made[name] = rate_interval(value, counted[name], drawn, level)
+            made[name] = rate_interval(value, counted[name], drawn, getattr(worst, name), level)
         elif name in ("brier", "calibration_error"):
             made[name] = percentile_interval(drawn, level)
-        elif name not in _OF_BOTH:
+        elif name not in OF_BOTH:
             made[name] = log_odds_interval(value, drawn, level)
-    shared = _correlation(replicates["recall"], replicates["specificity"])
-    for name in _OF_BOTH:
+    shared = correlation(replicates["recall"], replicates["specificity"])
+    for name in OF_BOTH:
         defined_too = getattr(found, name) is not None and defined(replicates[name]) is not None
         recall, specificity = made["recall"], made["specificity"]
         if defined_too and recall is not None and specificity is not None:
-            made[name] = _of_both(name, found, recall, specificity, shared, level)
+            made[name] = interval_of_both(name, found, recall, specificity, shared, level)
         else:
             made[name] = None
     return {name: made[name] for name in replicates}
@@ -68,20 +71,18 @@ def percentile_interval(replicates: NDArray[np.float64], level: float = 0.95) ->
 
 
 def rate_interval(
-    share: float, images: float, replicates: NDArray[np.float64], level: float = 0.95
+    share: float, images: float, replicates: NDArray[np.float64], worst: float, level: float = 0.95
 ) -> Interval | None:
     """Wilson's interval at the number of independent images that the patients are worth.
 
-    The bootstrap gives only the design effect, Wilson's interval the shape (Korn & Graubard 1998,
-    Dean & Pagano 2015). Films of one patient never count for more than as many films of many: a
-    design effect below 1 is drawing noise. With one image a patient it is Wilson's interval.
+    The bootstrap gives the design effect, Wilson's interval the shape (Korn & Graubard 1998,
+    Dean & Pagano 2015); ``worst`` is the design effect if all films of a patient said the same, and
+    what is left where no film was missed. With one image a patient it is Wilson's interval.
     """
     finite = defined(replicates)
     if finite is None:
         return None
-    simple = share * (1 - share) / images
-    effect = max(1.0, float(np.var(finite)) / simple) if simple > 0 else 1.0
-    return wilson(share, images / effect, level)
+    return wilson(share, images / share_effect(share, images, float(np.var(finite)), worst), level)
 
 
 def log_odds_interval(share: float, replicates: NDArray[np.float64], level: float = 0.95) -> Interval | None:
@@ -110,7 +111,7 @@ def defined(replicates: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return finite if len(finite) and len(finite) >= 0.95 * len(replicates) else None
 
 
-def _of_both(
+def interval_of_both(
     name: str, found: Metrics, recall: Interval, specificity: Interval, shared: float, level: float
 ) -> Interval:
     """Interval of a figure that rises with recall and with specificity (MOVER, Zou & Donner 2008).
@@ -124,8 +125,8 @@ def _of_both(
     here = found.recall or 0.0, found.specificity or 0.0
 
     def distance(r: float, s: float) -> float:
-        one = _OF_BOTH[name](r, here[1], ill, well) - value
-        other = _OF_BOTH[name](here[0], s, ill, well) - value
+        one = OF_BOTH[name](r, here[1], ill, well) - value
+        other = OF_BOTH[name](here[0], s, ill, well) - value
         return math.sqrt(max(0.0, one**2 + other**2 + 2 * shared * one * other))
 
     low = value - distance(recall.low, specificity.low)
@@ -133,7 +134,8 @@ def _of_both(
     return Interval(low=max(0.0, low), high=min(1.0, high), level=level)
 
 
-def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Of two columns of resamples; 0 where one of them does not move."""
     both = np.isfinite(first) & np.isfinite(second)
     if not both.any() or first[both].std() == 0 or second[both].std() == 0:
         return 0.0
@@ -145,7 +147,7 @@ def _share(part: float, whole: float) -> float:
 
 
 # Figures as functions of recall, specificity and the numbers of ill and well images.
-_OF_BOTH: dict[str, Callable[[float, float, int, int], float]] = {
+OF_BOTH: dict[str, Callable[[float, float, int, int], float]] = {
     "precision": lambda r, s, ill, well: _share(ill * r, ill * r + well * (1 - s)),
     "npv": lambda r, s, ill, well: _share(well * s, well * s + ill * (1 - r)),
     "f1": lambda r, s, ill, well: 2 * ill * r / (ill * r + ill + well * (1 - s)),

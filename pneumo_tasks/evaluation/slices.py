@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.evaluation.bootstrap import Draws
+from pneumo_tasks.evaluation.clustering import kish_effect
 from pneumo_tasks.evaluation.intervals import Interval, rate_interval
 from pneumo_tasks.evaluation.metrics import Labels
 
@@ -90,4 +91,8 @@ def _share(hit: Labels, among: Labels, codes: NDArray[np.intp], draws: Draws) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = (draws @ hits) / (draws @ whole)
     value = float(hit[among].mean())
-    return Share(images=images, value=value, interval=rate_interval(value, images, replicates))
+    return Share(
+        images=images,
+        value=value,
+        interval=rate_interval(value, images, replicates, kish_effect(codes[among])),
+    )

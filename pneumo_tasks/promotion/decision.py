@@ -15,6 +15,7 @@ from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.gate import Rule, at_least, judge
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import champion_ref
+from pneumo_tasks.promotion.test_set import containment_rule
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -89,7 +90,7 @@ def decide_promotion(
     measured = evaluation.champion.version if evaluation.champion else None
     if (champion.version if champion else None) != measured:
         evaluation = compare_again(settings, store, evaluation, champion)
-    rules = [*judge(settings, evaluation), _store_rule(store)]
+    rules = [*judge(settings, evaluation), *containment_rule(store, evaluation), _store_rule(store)]
     decision = decide(evaluation, rules).model_copy(
         update={"approval": approval, "dry_run": settings.dry_run}
     )
@@ -161,7 +162,7 @@ def replay(settings: Settings, store: ObjectStore, run_id: str) -> Decision:
     The evidence stays as it was measured: only limits can be tried out, not another threshold.
     """
     evaluation = read_evaluation(store, run_id)
-    return decide(evaluation, judge(settings, evaluation))
+    return decide(evaluation, [*judge(settings, evaluation), *containment_rule(store, evaluation)])
 
 
 def record_nothing_new(store: ObjectStore, run_id: str, snapshot_id: str | None, reason: str) -> Decision:

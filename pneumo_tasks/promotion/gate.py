@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.settings import Settings
+from pneumo_tasks.evaluation.paired_bound import films_needed, smallest_bound
+from pneumo_tasks.settings import LABELS, Settings
 
 Verdict = Literal["pass", "fail"]
 
@@ -20,7 +21,7 @@ PARITY = 1e-3
 # The settings that a replay may try out.
 LIMITS = (
     *("min_recall", "min_precision", "min_auc", "min_recall_bound", "min_precision_bound"),
-    *("recall_margin", "precision_margin"),
+    *("recall_margin", "precision_margin", "min_test_patients"),
     *("slice_min_images", "slice_min_recall", "slice_min_specificity"),
     *("max_occlusion_shift", "max_latency_seconds", "max_memory_mb"),
 )
@@ -42,6 +43,7 @@ class Rule(BaseModel):
 def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
     """All rules, in the order of the report; the candidate may be promoted if every one passes."""
     return [
+        *_enough_patients(settings, evaluation),
         *_floors(settings, evaluation),
         *_against_the_champion(settings, evaluation),
         *_slices(settings, evaluation),
@@ -64,6 +66,17 @@ def at_least(name: str, value: float | None, limit: float, why: str) -> Rule:
 def at_most(name: str, value: float | None, limit: float, why: str) -> Rule:
     """Pass where ``value`` is a finite number not above ``limit``."""
     return _judge(name, value, limit, why, sign=-1)
+
+
+def _enough_patients(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    """Whatever the figures say, few patients cannot carry them."""
+    for label in LABELS:
+        yield at_least(
+            f"test patients, {label}",
+            evaluation.test_patients.get(label),
+            settings.min_test_patients,
+            "fewer patients decide nothing: add test patients of this class",
+        )
 
 
 def _floors(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
@@ -90,13 +103,24 @@ def _against_the_champion(settings: Settings, evaluation: Evaluation) -> Iterato
         return
     for name, margin in (("recall", settings.recall_margin), ("precision", settings.precision_margin)):
         difference = evaluation.champion.differences.get(name)
+        hint = _too_few(evaluation, margin) if name == "recall" else ""
         lost = f"a loss of more than {margin * 100:g} points to the champion must be ruled out"
         yield at_least(
             f"{name} against the champion",
             difference.bound if difference else None,
             -margin,
-            lost if difference is None else f"{lost}; found {difference.value * 100:+.1f} points",
+            lost if difference is None else f"{lost}; found {difference.value * 100:+.1f} points{hint}",
         )
+
+
+def _too_few(evaluation: Evaluation, margin: float) -> str:
+    """What to add to the reason where not even two models that never differ could pass."""
+    patients = evaluation.test_patients.get("PNEUMONIA")
+    if not patients or not 0 < margin < 1 or smallest_bound(patients) >= -margin:
+        return ""
+    return (
+        f"; {patients} ill patients cannot rule it out of equal models either, {films_needed(margin)} could"
+    )
 
 
 def _slices(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:

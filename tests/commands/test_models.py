@@ -26,6 +26,12 @@ def versions(settings: Settings, story: Story) -> list[str]:
     ]
 
 
+def test_a_changed_test_set_is_accepted_with_a_reason_and_a_name(versions: list[str]) -> None:
+    entry = run("models", "accept-test-set", "second", "--reason", "a copy was found")
+    assert (entry["kind"], entry["reason"], entry["seq"]) == ("test-set-changed", "a copy was found", 3)
+    assert all(finding["verdict"] == "pass" for finding in run("models", "verify"))
+
+
 def test_a_champion_is_shown_rolled_back_verified_and_reset(
     versions: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

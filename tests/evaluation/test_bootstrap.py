@@ -7,6 +7,7 @@ import scipy.stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pneumo_tasks.evaluation import bootstrap, intervals
+from pneumo_tasks.evaluation.clustering import WorstEffects
 from pneumo_tasks.evaluation.metrics import compute_metrics
 
 THRESHOLD = 0.5
@@ -85,7 +86,10 @@ def test_with_one_film_a_patient_the_interval_is_nearly_wilsons() -> None:
     draws = bootstrap.draw_patients(ill, 4000, seed=7)
     replicates = bootstrap.replicate_metrics(positive, probability, THRESHOLD, codes, draws)
     test = compute_metrics(positive, probability, THRESHOLD)
-    found, wilson = intervals.intervals(test, replicates)["recall"], intervals.wilson(test.recall or 0, 390)
+    found, wilson = (
+        intervals.intervals(test, replicates, WorstEffects.of(positive, codes))["recall"],
+        intervals.wilson(test.recall or 0, 390),
+    )
     assert found is not None
     assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=3e-3)
 
@@ -98,7 +102,7 @@ def test_films_of_the_same_patients_widen_the_interval() -> None:
         codes, ill = bootstrap.patient_codes(pd.Series(groups), positive)
         draws = bootstrap.draw_patients(ill, 2000, seed=7)
         replicates = bootstrap.replicate_metrics(positive, probability, THRESHOLD, codes, draws)
-        found = intervals.intervals(test, replicates)["recall"]
+        found = intervals.intervals(test, replicates, WorstEffects.of(positive, codes))["recall"]
         assert found is not None
         width[name] = found.high - found.low
     assert width["patients"] > 1.1 * width["films"]
@@ -123,7 +127,9 @@ def test_an_undefined_figure_has_no_interval() -> None:
     codes, ill = bootstrap.patient_codes(pd.Series(range(6)), positive)
     draws = bootstrap.draw_patients(ill, 100, seed=7)
     replicates = bootstrap.replicate_metrics(positive, probability, THRESHOLD, codes, draws)
-    found = intervals.intervals(compute_metrics(positive, probability, THRESHOLD), replicates)
+    found = intervals.intervals(
+        compute_metrics(positive, probability, THRESHOLD), replicates, WorstEffects.of(positive, codes)
+    )
     assert found["recall"] is None
     assert found["auc"] is None
     assert found["specificity"] is not None

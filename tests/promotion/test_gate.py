@@ -57,7 +57,8 @@ def evidence() -> Evaluation:
         {
             **dict.fromkeys(("run_id", "version", "sha256", "recipe", "snapshot_id"), "x"),
             "test_set_id": "t",
-            "patients": 50,
+            "patients": 110,
+            "test_patients": {"NORMAL": 50, "PNEUMONIA": 60},
             "evaluated_at": "now",
             "looks": 1,
             "seed": 7,
@@ -103,6 +104,7 @@ LIMITS = Settings.model_construct(min_recall_bound=0.85, min_precision_bound=0.8
 def test_every_kind_of_rule_is_there_in_the_order_of_the_report() -> None:
     found = verdicts(LIMITS, PASSING)
     assert list(found) == [
+        *("test patients, NORMAL", "test patients, PNEUMONIA"),
         *("test recall", "test precision", "test AUC", "test recall, lower end", "test precision, lower end"),
         *("recall against the champion", "precision against the champion", "worst slice recall"),
         *("independence: patients in two splits", "artefact loads", "artefact parity"),
@@ -160,3 +162,19 @@ def test_a_slice_is_judged_only_where_it_holds_enough_images() -> None:
     few = part.model_copy(update={"recall": poor.recall.model_copy(update={"images": 49})})
     assert verdicts(LIMITS, PASSING.model_copy(update={"slices": [poor]}))["worst slice recall"] == "fail"
     assert "worst slice recall" not in verdicts(LIMITS, PASSING.model_copy(update={"slices": [few]}))
+
+
+@pytest.mark.parametrize("label", ["NORMAL", "PNEUMONIA"])
+@pytest.mark.parametrize("patients", [1, 49, None])
+def test_too_few_patients_of_a_class_decide_nothing(label: str, patients: int | None) -> None:
+    counted = {**PASSING.test_patients, label: patients}
+    few = {name: number for name, number in counted.items() if number is not None}
+    found = verdicts(LIMITS, PASSING.model_copy(update={"test_patients": few}))
+    assert [name for name, verdict in found.items() if verdict == "fail"] == [f"test patients, {label}"]
+
+
+def test_a_test_set_that_could_not_pass_equal_models_says_how_many_patients_could() -> None:
+    rules = {rule.name: rule for rule in judge(LIMITS, PASSING)}
+    assert "60 ill patients cannot rule it out" in rules["recall against the champion"].why
+    wider = {rule.name: rule for rule in judge(LIMITS.model_copy(update={"recall_margin": 0.1}), PASSING)}
+    assert "cannot rule it out" not in wider["recall against the champion"].why

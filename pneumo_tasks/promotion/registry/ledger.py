@@ -4,8 +4,8 @@ Entry n holds the sha256 of entry n-1, so nothing can be changed, taken out or p
 unseen. Entries that move the champion (promoted, rolled-back, reset) also hold the ``seq`` of the
 pointer they replace: walking back from champion.json along ``replaces`` gives what was live, and
 an entry outside that walk is an attempt that lost the race for the pointer. ``withdrawn`` entries
-record that a batch of images was taken back, ``protocol`` entries that another
-protocol holds; they move nothing.
+record that a batch of images was taken back, ``test-set-changed`` entries that test films of the
+champion are rightly gone, ``protocol`` entries that another protocol holds; they move nothing.
 """
 
 import random
@@ -21,7 +21,9 @@ from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
-Kind = Literal["promoted", "rejected", "rolled-back", "reset", "withdrawn", "protocol"]
+Kind = Literal[
+    "promoted", "rejected", "rolled-back", "reset", "withdrawn", "test-set-changed", "protocol"
+]
 
 NOTHING = "0" * 64
 _ATTEMPTS = 100

@@ -138,6 +138,14 @@ def _banners(report: dict[str, Any]) -> list[str]:
         banners.append("Synthetic images: these figures say nothing about patients.")
     if evaluation.get("random_backbone"):
         banners.append("Random backbone: the weights were not pre-trained; this only shows that it runs.")
+    asked = Settings.model_fields["min_test_patients"].default
+    rules = (report["decision"] or {}).get("rules", [])
+    limits = [rule["limit"] for rule in rules if rule["name"].startswith("test patients, ")]
+    if limits and min(limits) < asked:
+        banners.append(
+            f"Too few test patients allowed: this gate asks for {min(limits):g} of each class, not {asked}; "
+            "so few cannot carry a decision about patients."
+        )
     return banners
 
 

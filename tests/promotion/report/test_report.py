@@ -40,6 +40,10 @@ def test_the_page_warns_of_synthetic_images_and_a_random_backbone(settings: Sett
     assert "Not a medical device" in page
 
 
+def test_the_page_warns_where_fewer_test_patients_are_asked_for(settings: Settings, story: Story) -> None:
+    assert "this gate asks for 5 of each class, not 50" in report_of(settings, story)
+
+
 def test_a_refusal_says_which_rule_failed_by_how_much(settings: Settings, story: Story) -> None:
     page = report_of(settings, story, "weak")
     assert "Rejected: test" in page

@@ -1,0 +1,112 @@
+import io
+
+import pandas as pd
+import pytest
+
+from pneumo_tasks.errors import ObjectMissing, PromotionRefused
+from pneumo_tasks.promotion.decision import decide_promotion, read_decision, replay
+from pneumo_tasks.promotion.gate import Rule
+from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.test_set import NAME, accept_test_set
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
+from tests.evaluation.story import SNAPSHOT, Story
+from tests.promotion.judging import judge
+
+
+def change_films(store: ObjectStore, run_id: str, films: int, batch: str = "monday") -> None:
+    """Give the run's evaluation ``films`` films more than it has; they came with ``batch``."""
+    key = layout.run(run_id, "test_scores.parquet")
+    scores = pd.read_parquet(io.BytesIO(store.read(key)))
+    more = scores.head(films).assign(sha256=[f"{n:064d}" for n in range(films)], batch_id=batch)
+    store.put(key, pd.concat([scores, more]).to_parquet(index=False))
+
+
+def lost_films_rule(store: ObjectStore, run_id: str) -> Rule:
+    return next(rule for rule in read_decision(store, run_id).rules if rule.name == NAME)
+
+
+@pytest.fixture
+def shrunk(settings: Settings, story: Story) -> Story:
+    """A champion that was judged on three films more than any later candidate."""
+    judge(settings, story, "first")
+    change_films(story.store, "first", 3)
+    promote_model(settings, story.store, "first")
+    return story
+
+
+def test_a_test_set_that_lost_films_promotes_nothing(settings: Settings, shrunk: Story) -> None:
+    judge(settings, shrunk, "second", "better")
+    rule = lost_films_rule(shrunk.store, "second")
+    assert (rule.value, rule.limit, rule.verdict) == (3, 0, "fail")
+    assert "accept-test-set" in rule.why
+    assert read_decision(shrunk.store, "second").decision == "rejected"
+    assert NAME in {rule.name for rule in replay(settings, shrunk.store, "second").rules}
+
+
+def test_a_test_set_that_grew_is_no_reason_to_refuse(settings: Settings, story: Story) -> None:
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    judge(settings, story, "second", "better")
+    change_films(story.store, "second", 5)
+    decide_promotion(settings, story.store, "second", SNAPSHOT)
+    assert lost_films_rule(story.store, "second").verdict == "pass"
+
+
+def test_an_entry_in_the_ledger_explains_the_films_that_are_gone(settings: Settings, shrunk: Story) -> None:
+    judge(settings, shrunk, "second", "better")
+    entry = accept_test_set(shrunk.store, "second", "a person", "the site took its films back")
+    assert (entry.kind, entry.reason) == ("test-set-changed", "the site took its films back")
+    assert accept_test_set(shrunk.store, "second", "a person", "the site took its films back") == entry
+    judge(settings, shrunk, "third", "better")
+    assert lost_films_rule(shrunk.store, "third").verdict == "pass"
+    assert read_decision(shrunk.store, "third").decision == "approved"
+
+
+def test_an_accepted_change_explains_no_film_that_it_still_held(settings: Settings, shrunk: Story) -> None:
+    judge(settings, shrunk, "second", "better")
+    change_films(shrunk.store, "second", 2)  # two of the three are still there
+    accept_test_set(shrunk.store, "second", "a person", "one film was a copy")
+    judge(settings, shrunk, "third", "better")
+    assert lost_films_rule(shrunk.store, "third").value == 2
+
+
+def test_what_was_accepted_for_a_former_champion_explains_nothing_later(
+    settings: Settings, shrunk: Story
+) -> None:
+    judge(settings, shrunk, "second", "better")
+    accept_test_set(shrunk.store, "second", "a person", "one film was a copy")
+    judge(settings, shrunk, "third", "better")
+    change_films(shrunk.store, "third", 4)
+    promote_model(settings, shrunk.store, "third")
+    judge(settings, shrunk, "fourth", "good")
+    assert lost_films_rule(shrunk.store, "fourth").value == 4
+
+
+def test_films_of_a_withdrawn_batch_are_explained_by_the_withdrawal(settings: Settings, story: Story) -> None:
+    judge(settings, story, "first")
+    change_films(story.store, "first", 3, batch="tuesday")
+    promote_model(settings, story.store, "first")
+    withdrawn = ledger.NewEntry(
+        kind="withdrawn", version=None, attempt="withdrawn-tuesday", by="a person", reason="consent"
+    )
+    ledger.append(story.store, withdrawn)
+    judge(settings, story, "second", "better")
+    assert lost_films_rule(story.store, "second").verdict == "pass"
+
+
+def test_a_champion_whose_test_films_cannot_be_read_is_not_replaced(settings: Settings, story: Story) -> None:
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    story.store.delete(layout.run("first", "test_scores.parquet"))
+    judge(settings, story, "second", "better")
+    rule = lost_films_rule(story.store, "second")
+    assert (rule.value, rule.verdict) == (None, "fail")
+    assert "cannot be compared" in rule.why
+
+
+def test_an_acceptance_needs_a_reason_and_an_evaluated_run(settings: Settings, story: Story) -> None:
+    with pytest.raises(PromotionRefused, match="reason"):
+        accept_test_set(story.store, "first", "a person", "  ")
+    with pytest.raises(ObjectMissing):
+        accept_test_set(story.store, "never", "a person", "why not")
