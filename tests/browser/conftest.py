@@ -34,6 +34,9 @@ RUN = {
     # this checkout, wherever the package is installed from
     "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'plugins'}",
     "PNEUMO_DEMO": "true",
+    "PNEUMO_MIN_TEST_PATIENTS": "2",
+    "PNEUMO_RECALL_MARGIN": "0.5",
+    "PNEUMO_PRECISION_MARGIN": "0.5",
     "PNEUMO_BACKBONE_WEIGHTS": "random",
     "PNEUMO_EXPORT_ONNX": "false",
     "PNEUMO_RECIPE": "vgg16-block5",  # it trains epochs, which the form can change
