@@ -28,7 +28,8 @@ def discover_batches() -> list[str]:
     params = dict(get_current_context()["params"])
     check_params(params)  # the form refuses them too; a command line or a backfill does not
     with stage() as now:
-        journal.record_start(now.store, now.run_id, {"params": params, "by": started_by(now.context)})
+        facts = {"params": params, "by": started_by(now.context)}
+        journal.record_start(now.store, now.run_id, facts | {"approval_hours": now.settings.approval_hours})
         waiting = discover_batches(now.store, now.settings.stale_hours)
         return waiting[:MOST_MAPPED]  # the others wait for the next run
 
@@ -170,14 +171,16 @@ def promote_model(decision: dict, answer: dict | None) -> dict:
 
 @reporting_task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
 def close_run() -> str:
-    from pneumo_tasks.promotion.runs.index import enter_missing, enter_run
+    from pneumo_tasks.promotion.runs.index import close_ended, enter_missing
     from pneumo_tasks.promotion.runs.note import run_note
 
     now = opened(get_current_context())
-    run = enter_run(now.store, now.run_id)
+    run = close_ended(now.store, now.run_id)
     enter_missing(now.store)
     note = run_note(run)
     now.context["ti"].xcom_push("note", note)
+    if run.state != "success":
+        raise AirflowFailException(f"{run.state}: {run.reason}")  # this task decides how the run ends
     if run.decision in ("promoted", "rejected"):
         send_notice(now.context, f"Pneumo: {run.decision}", note, page_url("run", run_id=now.run_id))
     return note
@@ -227,7 +230,7 @@ def pneumonia_retraining() -> None:
     validated >> snapshot
     balance >> features >> head >> fine_tuned >> evaluated >> decision >> reported >> asked
     asked >> [approval, promoted]
-    promoted >> close_run().as_teardown()
+    promoted >> close_run().as_teardown(on_failure_fail_dagrun=True)
 
 
 retraining = pneumonia_retraining()

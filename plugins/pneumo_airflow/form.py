@@ -14,6 +14,7 @@ from airflow.sdk import Param
 from pneumo_airflow.stages import DAG_ID
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import RUN_SECTIONS, Settings
+from pneumo_tasks.storage import layout
 from pneumo_tasks.training.recipes import RECIPES, check_request
 
 AUGMENTATIONS = {
@@ -122,8 +123,10 @@ def _triggers_our_dag(scope: Mapping[str, Any]) -> bool:
 
 def _problem(body: bytes) -> str:
     try:
-        conf = json.loads(body).get("conf") or {}
-        check_params(conf)
+        asked = json.loads(body)
+        if run_id := asked.get("dag_run_id"):
+            layout.check_run_id(run_id)
+        check_params(asked.get("conf") or {})
     except BadConfiguration as error:
         return str(error)
     except (ValueError, AttributeError, TypeError):

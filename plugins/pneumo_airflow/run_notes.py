@@ -8,9 +8,8 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from pneumo_airflow.stages import DAG_ID, ROLLBACK_DAG_ID
+from pneumo_airflow.stages import CLOSING_TASK, DAG_ID, ROLLBACK_DAG_ID
 
-CLOSING_TASK = "close_run"
 NOTE_KEY = "note"
 
 

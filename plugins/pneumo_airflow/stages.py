@@ -17,13 +17,16 @@ from airflow.sdk import (
     SyncCallback,
     get_current_context,
 )
+from airflow.sdk.exceptions import AirflowFailException
 from pydantic import SecretStr
 
 from pneumo_airflow.connection import connection_settings as connection_settings
 from pneumo_airflow.connection import find_connection
 from pneumo_airflow.links import page_url
+from pneumo_tasks import journal
 from pneumo_tasks.errors import FinalError, RetryableError
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
 
 if TYPE_CHECKING:
     from pneumo_tasks.storage.object_store import ObjectStore
@@ -32,6 +35,7 @@ DAG_ID = "pneumonia_retraining"
 FIRST_TASK = "discover_batches"  # it records which store the run uses; every later stage has to use the same
 ROLLBACK_DAG_ID = "champion_rollback"
 SIGNING_CONNECTION_ID = "pneumo_signing"
+CLOSING_TASK = "close_run"
 
 
 def gpu_placement() -> dict[str, Any]:
@@ -71,8 +75,6 @@ class Stage:
 @contextmanager
 def stage(part: str = "") -> Iterator[Stage]:
     """Open the settings and the bucket for the running task, and record how long it takes."""
-    from pneumo_tasks import journal
-
     allow_children()
     now = opened(get_current_context())
     task_instance = now.context["ti"]
@@ -82,10 +84,21 @@ def stage(part: str = "") -> Iterator[Stage]:
         yield now
 
 
+def attempt(context: Mapping[str, Any]) -> journal.Attempt:
+    """Which try of which task is running, as the bucket knows it."""
+    instance = context["ti"]
+    place, number = getattr(instance, "map_index", None), getattr(instance, "try_number", None)
+    return journal.Attempt(instance.task_id, -1 if place is None else place, number or 1)
+
+
 def opened(context: Mapping[str, Any]) -> Stage:
-    """The settings and the bucket of a task that is not a stage of the work."""
+    """The settings and the bucket of a task; a run of ours notes that the task began, but for its last."""
+    run_id, instance = layout.check_run_id(context["run_id"]), context["ti"]
     settings = run_settings(dict(context["params"]))
-    return Stage(settings, open_store(settings), context["run_id"], context)
+    store = open_store(settings)
+    if instance.dag_id == DAG_ID and instance.task_id != CLOSING_TASK:
+        journal.record_begin(store, run_id, attempt(context))
+    return Stage(settings, store, run_id, context)
 
 
 def allow_children() -> None:
@@ -145,12 +158,15 @@ def started_by(context: Mapping[str, Any]) -> str:
 def record_failure(context: Mapping[str, Any]) -> None:
     """Failure callback: tell people, and write into the run why, so that it can be read without Airflow."""
     from pneumo_airflow.notices import send_notice
-    from pneumo_tasks import journal
 
+    closing = (context["ti"].dag_id, context["ti"].task_id) == (DAG_ID, CLOSING_TASK)
+    if closing and isinstance(context.get("exception"), AirflowFailException):
+        return  # it says of the run what was told and written before
     run_id, task, reason = context["run_id"], context["ti"].task_id, str(context.get("exception"))
     send_notice(context, f"Pneumo: {task} failed", f"{run_id}: {reason}", page_url("run", run_id=run_id))
-    if context["ti"].dag_id == DAG_ID:
-        journal.record_failure(open_store(Settings.load(connection_settings())), run_id, task, reason)
+    if context["ti"].dag_id == DAG_ID and not closing and not run_id.startswith(layout.COMPARED):
+        store, failed = open_store(Settings.load(connection_settings())), attempt(context)
+        journal.record_failure(store, run_id, task, reason, failed.place, failed.number)
 
 
 def deadline(settings: Settings) -> DeadlineAlert | None:

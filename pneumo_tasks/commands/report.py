@@ -32,10 +32,13 @@ def show(
 ) -> None:
     """Fetch the report of a run as one HTML file."""
     from pneumo_tasks.promotion.report.report import write_report
+    from pneumo_tasks.promotion.runs.runs import read_facts, stored_as
     from pneumo_tasks.storage import layout
 
     settings, store = open_bucket()
+    run_id = stored_as(store, run_id)
     if renew:
+        read_facts(store, run_id)  # a typing error makes no run
         write_report(settings, store, run_id)
     path = output or Path(f"report-{layout.run_key(run_id)}.html")
     path.write_bytes(store.read(layout.run(run_id, "report.html")))
@@ -56,9 +59,10 @@ def schema() -> None:
 def compare(run_id: str, other: str, as_json: AsJson = False) -> None:
     """Put the figures of two runs side by side."""
     from pneumo_tasks.promotion.report.comparison import compare_runs
+    from pneumo_tasks.promotion.runs.runs import stored_as
 
     _, store = open_bucket()
-    rows = compare_runs(store, run_id, other)
+    rows = compare_runs(store, stored_as(store, run_id), stored_as(store, other))
     if as_json:
         print_json(rows)
     else:

@@ -24,10 +24,10 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(run_id: str, as_json: AsJson = False) -> None:
     """Show one run: decision, reason, rules and stages."""
-    from pneumo_tasks.promotion.runs.runs import show_run
+    from pneumo_tasks.promotion.runs.runs import show_run, stored_as
 
     _, store = open_bucket()
-    run = show_run(store, run_id).model_dump(mode="json")
+    run = show_run(store, stored_as(store, run_id)).model_dump(mode="json")
     if as_json:
         print_json(run)
         return

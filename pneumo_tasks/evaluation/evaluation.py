@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from pneumo_tasks import journal
 from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary, test_rows
-from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.clustering import patients_of_each_class
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial, compare
@@ -19,7 +18,7 @@ from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, Evalua
 from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.intervals import intervals
-from pneumo_tasks.evaluation.looks import count_looks, record_look
+from pneumo_tasks.evaluation.looks import count_looks, measure_exposure, record_films, record_look
 from pneumo_tasks.evaluation.metrics import (
     Labels,
     Metrics,
@@ -32,7 +31,7 @@ from pneumo_tasks.evaluation.metrics import (
 from pneumo_tasks.evaluation.operating_point import OperatingPoint, calibrated, choose_operating_point
 from pneumo_tasks.evaluation.probes import Occlusion, measure_occlusion, probe_sample
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
-from pneumo_tasks.evaluation.serving import ServingCheck, check_serving
+from pneumo_tasks.evaluation.serving import ServingCheck, check_serving, kept_check
 from pneumo_tasks.evaluation.shift import ShiftFact, batch_drift
 from pneumo_tasks.evaluation.slices import slice_figures
 from pneumo_tasks.intake.accepted import accepted_verdicts
@@ -69,6 +68,7 @@ def evaluate_candidate(
 
     record_look(store, summary.test_set_id, run_id, "candidate", candidate.sha256)
     rows = test_rows(store, snapshot_id).sort_values("sha256", ignore_index=True)
+    record_films(store, summary.test_set_id, rows["sha256"])
     positive = (rows["label"] == "PNEUMONIA").to_numpy(bool)
     scores = rows[[name for name in _KEPT_COLUMNS if name in rows]].copy()
     with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
@@ -108,6 +108,7 @@ def evaluate_candidate(
         independence=summary.checks,
         shift=_shift(settings, store, summary, rows),
         looks=count_looks(store, summary.test_set_id),
+        exposure=measure_exposure(store, summary.test_set_id),
         resamples=settings.resamples,
         seed=settings.seed,
         synthetic=summary.synthetic or candidate.synthetic,
@@ -191,10 +192,8 @@ def _resample(settings: Settings, scores: pd.DataFrame, point: OperatingPoint) -
 def _serving(stored: StoredModel, rows: pd.DataFrame, probability: Scores, test_set_id: str) -> ServingCheck:
     """The check in a fresh process, kept by (model sha256, test set) like the scores."""
     key = layout.test_set_serving(test_set_id, stored.sha256)
-    try:
-        return ServingCheck.model_validate(stored.store.read_json(key))
-    except ObjectMissing:
-        pass
+    if kept := kept_check(stored.store, key):
+        return kept
     chosen = rows.iloc[:: max(1, len(rows) // _SERVED_FILMS)].head(_SERVED_FILMS)
     films = zip(chosen.index, read_images(stored.store, chosen), strict=True)
     found = check_serving(stored.path, {str(i): (film, float(probability[i])) for i, film in films})

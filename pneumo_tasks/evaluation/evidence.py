@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks.dataset.snapshots import IndependenceCheck
 from pneumo_tasks.evaluation.comparison import Comparison, Difference
 from pneumo_tasks.evaluation.intervals import Interval
+from pneumo_tasks.evaluation.looks import Exposure
 from pneumo_tasks.evaluation.metrics import Metrics
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.probes import Occlusion
@@ -71,6 +72,7 @@ class Evaluation(BaseModel):
     independence: list[IndependenceCheck]
     shift: list[ShiftFact] = []
     looks: int
+    exposure: Exposure | None = None  # None in evaluations that were made before looks were counted a film
     resamples: int
     seed: int
     synthetic: bool

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.balance import compute_class_balance
 from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows, training_rows
-from pneumo_tasks.evaluation.looks import count_looks, record_look
+from pneumo_tasks.evaluation.looks import count_looks, record_films, record_look
 from pneumo_tasks.evaluation.metrics import Metrics, compute_metrics
 from pneumo_tasks.evaluation.operating_point import choose_operating_point
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
@@ -126,6 +126,7 @@ def _with_test(store: ObjectStore, snapshot_id: str, test_set_id: str, row: Comp
     candidate = read_candidate(store, row.run_id)
     record_look(store, test_set_id, row.run_id, "candidate", candidate.sha256)
     rows = test_rows(store, snapshot_id)
+    record_films(store, test_set_id, rows["sha256"])
     positive = (rows["label"] == "PNEUMONIA").to_numpy(bool)
     key = layout.run(row.run_id, "candidate.keras")
     with StoredModel(store, key, candidate.sha256) as stored:

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from pneumo_tasks.errors import ObjectMissing, WorkerLost
 from pneumo_tasks.evaluation import served_artefact
 from pneumo_tasks.films.imaging import Grey
+from pneumo_tasks.storage.object_store import ObjectStore
 
 _TIMEOUT_SECONDS = 600
+# How a traceback ends that is about memory, a disk or an installation, and not about the model.
+_OF_THE_MACHINE = ("MemoryError", "OSError: [Errno 28]", "ModuleNotFoundError: No module named 'keras'")
+# What older releases kept of a check that the machine had ended.
+_NO_ANSWER = ("no answer within", "exit -")
 
 
 class ServingCheck(BaseModel):
@@ -39,6 +45,7 @@ def check_serving(model: Path, films: Mapping[str, tuple[Grey, float]]) -> Servi
 
     ``films`` carry the probability that the evaluation found: ``parity`` is the greatest
     difference to it. An odd film counts as answered if its answer is a finite probability.
+    WorkerLost where the process was ended or got no time: that says nothing about the model.
     """
     odd = odd_films()
     asked = {f"film-{name}": grey for name, (grey, _) in films.items()}
@@ -70,6 +77,15 @@ def check_serving(model: Path, films: Mapping[str, tuple[Grey, float]]) -> Servi
     )
 
 
+def kept_check(store: ObjectStore, key: str) -> ServingCheck | None:
+    """What was found about the model before; None where nothing was, or where the machine had failed."""
+    try:
+        kept = ServingCheck.model_validate(store.read_json(key))
+    except ObjectMissing:
+        return None
+    return None if kept.error.startswith(_NO_ANSWER) else kept
+
+
 def odd_films() -> dict[str, Grey]:
     """What a service is sent one day: blank, tiny, long, large and saturated films."""
     ramp = np.linspace(0, 255, 301 * 217).reshape(301, 217).astype(np.uint8)
@@ -85,7 +101,7 @@ def odd_films() -> dict[str, Grey]:
 
 
 def _in_fresh_process(model: Path, films: Path) -> dict[str, Any] | str:
-    """The script's answer, or what it said on its way down."""
+    """The script's answer, or what it said of the model on its way down."""
     # -I: neither the current folder nor PYTHONPATH, so that our package cannot be imported by chance.
     command = [sys.executable, "-I", served_artefact.__file__, str(model), str(films)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
@@ -94,11 +110,22 @@ def _in_fresh_process(model: Path, films: Path) -> dict[str, Any] | str:
             command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, env=quiet, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"no answer within {_TIMEOUT_SECONDS} s"
+        raise _lost(f"no answer within {_TIMEOUT_SECONDS} s") from None
+    said = done.stderr.strip()[-500:]
+    if done.returncode < 0 or any(f"\n{fault}" in f"\n{done.stderr}" for fault in _OF_THE_MACHINE):
+        raise _lost(f"exit {done.returncode}: {said}")
     if done.returncode:
-        return f"exit {done.returncode}: {done.stderr.strip()[-500:]}"
+        return f"exit {done.returncode}: {said}"
     answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return answer
+
+
+def _lost(found: str) -> WorkerLost:
+    return WorkerLost(
+        "the serving check could not be finished",
+        found=found,
+        do="It is tried again; the model is not judged.",
+    )
 
 
 def _is_probability(value: float) -> bool:

@@ -97,12 +97,10 @@ def decide_promotion(
     _write(store, decision)
     if settings.dry_run:
         return decision.model_dump(include={"decision", "reason", "version"})
-    if decision.decision == "rejected" and rules[-1].verdict == "pass":
-        _enter_refusal(store, decision, by="the gate")
-    store.put_json(
-        layout.dataset_decision(snapshot_id, run_id),
-        {"decision": decision.decision, "run_id": run_id, "decided_at": decision.decided_at},
-    )
+    if rules[-1].verdict == "pass":  # a store that failed its own test has judged no candidate
+        if decision.decision == "rejected":
+            _enter_refusal(store, decision, by="the gate")
+        _mark_decided(store, snapshot_id, decision)
     log.info("%s: %s", decision.decision, decision.reason)
     return decision.model_dump(include={"decision", "reason", "version"})
 
@@ -201,6 +199,14 @@ def _enter_refusal(store: ObjectStore, decision: Decision, by: str) -> None:
             reason=decision.reason,
             approval=decision.approval,
         ),
+    )
+
+
+def _mark_decided(store: ObjectStore, snapshot_id: str, decision: Decision) -> None:
+    """The snapshot has been judged: without new films, the next run has nothing to train on."""
+    store.put_json(
+        layout.dataset_decision(snapshot_id, decision.run_id),
+        decision.model_dump(include={"decision", "run_id", "decided_at"}),
     )
 
 

@@ -10,12 +10,15 @@ from pneumo_tasks.errors import BadConfiguration
 
 CHAMPION = "champion.json"
 LEDGER = "ledger/"
+LEDGER_COPY = "ledger-copy.json"
 INCOMING = "incoming/"
 VALIDATIONS = "validations/"
 WITHDRAWALS = "withdrawals/"
 DATASETS = "datasets/"
 RUNS = "runs/"
 RUN_INDEX = "run-index/"
+RUN_CATALOGUE = "run-catalogue.json.gz"
+TEST_SETS = "test-sets/"
 MODELS = "models/"
 COMPARED = "compare."
 PROTOCOLS = "protocols/"
@@ -23,6 +26,10 @@ OUTCOMES = "outcomes/"
 STORE_PROBES = "store-probes/"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_LONGEST = 200
+_ODD = re.compile(r"[^A-Za-z0-9._-]|(?<=\.)\.|^[._-]")
+_ESCAPED = re.compile(r"~([0-9a-f]{2})")
+_LEDGER_ENTRY = re.compile(rf"{LEDGER}(\d{{8}})\.json")
 
 
 def identifier(value: str, kind: str) -> str:
@@ -40,9 +47,62 @@ def identifier(value: str, kind: str) -> str:
     return value
 
 
+def is_identifier(value: str) -> bool:
+    """Whether ``value`` can be one segment of a key; a folder of another name is not ours."""
+    return _IDENTIFIER.fullmatch(value) is not None and ".." not in value
+
+
 def run_key(run_id: str) -> str:
-    """Turn an Airflow run id (which holds ':' and '+') into a segment of a key, one to one enough."""
+    """The segment of a key that belongs to this run id and to no other; ``run_of`` turns it back.
+
+    Letters, digits, dots, dashes and underscores stay; every other byte, a leading sign and a second
+    dot become ``~`` and two hex digits. BadConfiguration for an id that is empty or too long for a key.
+    """
+    key = _ODD.sub(lambda odd: "".join(f"~{byte:02x}" for byte in odd[0].encode()), run_id)
+    if not 1 <= len(key) <= _LONGEST:
+        raise BadConfiguration(
+            f"{run_id[:80]!r} is not a run id",
+            found=f"{len(key)} letters as a key, allowed are 1 to {_LONGEST}",
+            do="Use a shorter run id.",
+        )
+    return key
+
+
+def run_of(key: str) -> str:
+    """The run id that ``key`` was made from; BadConfiguration where no run id leads to it."""
+    run_id = re.sub(r"((?:~[0-9a-f]{2})+)", lambda found: _unescaped(found[0]), key)
+    if run_key(run_id) != key:
+        raise BadConfiguration(f"{key[:80]!r} is the folder of no run", do="Pneumo leaves it alone.")
+    return run_id
+
+
+def is_run_key(name: str) -> bool:
+    """Whether a folder below ``runs/`` has the name of a run; any other is not ours."""
+    try:
+        return bool(run_of(name))
+    except BadConfiguration:
+        return False
+
+
+def _unescaped(text: str) -> str:
+    return bytes(int(pair, 16) for pair in _ESCAPED.findall(text)).decode(errors="replace")
+
+
+def former_run_key(run_id: str) -> str:
+    """The segment that older releases used, which several run ids may share; for reading alone."""
     return identifier(re.sub(r"[^A-Za-z0-9._-]", "-", run_id), "run id")
+
+
+def check_run_id(run_id: str) -> str:
+    """Return ``run_id`` if a run may have it; BadConfiguration where it is reserved or too long."""
+    run_key(run_id)
+    if run_id.startswith(COMPARED):
+        raise BadConfiguration(
+            f"run ids that begin with {COMPARED!r} are reserved",
+            found=run_id[:80],
+            do="They belong to `pneumo recipes compare`. Use another run id.",
+        )
+    return run_id
 
 
 def incoming(batch_id: str, path: str = "") -> str:
@@ -150,18 +210,28 @@ def ledger_entry(seq: int) -> str:
     return f"{LEDGER}{seq:08d}.json"
 
 
+def is_ledger_entry(key: str) -> bool:
+    """Whether ``key`` has the name of an entry; folder markers and notes of people have not."""
+    return _LEDGER_ENTRY.fullmatch(key) is not None
+
+
 def test_set_look(test_set_id: str, look_id: str) -> str:
-    test_set_id = identifier(test_set_id, "test set id")
-    return f"test-sets/{test_set_id}/looks/{identifier(look_id, 'look id')}.json"
+    """One look at a test set; ``look_id`` is ``<run>.<role>.<digest>``, the run as in its own key."""
+    return f"{TEST_SETS}{identifier(test_set_id, 'test set id')}/looks/{look_id}.json"
+
+
+def test_set_films(test_set_id: str) -> str:
+    """The sha256 of every film of one test set, one a line, written once."""
+    return f"{TEST_SETS}{identifier(test_set_id, 'test set id')}/films.txt"
 
 
 def test_set_scores(test_set_id: str, model_sha256: str) -> str:
     """What one model's artefact answers on one version of the test set, computed once."""
     test_set_id = identifier(test_set_id, "test set id")
-    return f"test-sets/{test_set_id}/scores/{identifier(model_sha256, 'model digest')}.parquet"
+    return f"{TEST_SETS}{test_set_id}/scores/{identifier(model_sha256, 'model digest')}.parquet"
 
 
 def test_set_serving(test_set_id: str, model_sha256: str) -> str:
     """How one model's artefact did in a fresh process, asked about films of one test set."""
     test_set_id = identifier(test_set_id, "test set id")
-    return f"test-sets/{test_set_id}/serving/{identifier(model_sha256, 'model digest')}.json"
+    return f"{TEST_SETS}{test_set_id}/serving/{identifier(model_sha256, 'model digest')}.json"

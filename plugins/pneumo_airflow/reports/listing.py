@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 PAGE_RUNS = 100
 
 Order = Literal["started", "by", "images", "recall", "precision", "change", "decision"]
-Outcome = Literal["", "running", "promoted", "rejected", "dry-run", "nothing-new", "failed"]
+Outcome = Literal[
+    "", "running", "promoted", "rejected", "dry-run", "nothing-new", "failed", "stopped", "lost-contact"
+]
 
 _KEYS: dict[str, Callable[["RunSummary"], Any]] = {
     "started": lambda run: run.moment or None,

@@ -108,8 +108,10 @@ def run_index() -> "RunIndex":
 
 
 def known_run(run_id: str = "") -> str:
-    """A run id that can be part of a key; 404 for any other."""
-    return _checked(run_id, layout.run_key, "run")
+    """The id that leads to the folder of a run; 404 where none can."""
+    from pneumo_tasks.promotion.runs.runs import stored_as
+
+    return stored_as(bucket(), _checked(run_id, layout.run_key, "run"))
 
 
 def known_version(version: str = "") -> str:
@@ -189,9 +191,10 @@ def show(run_id: str = "", dag_id: str = DAG_ID) -> HTMLResponse:
     if dag_id != DAG_ID:
         return notice(404, "No promotion report", f"Runs of {dag_id} make none; those of {DAG_ID} do.")
     store = bucket()
-    found = show_run(store, known_run(run_id))
+    stored = known_run(run_id)
+    found = show_run(store, stored)
     champion, _ = _champion(store)
-    has_report = store.exists(layout.run(run_id, "report.html"))
+    has_report = store.exists(layout.run(stored, "report.html"))
     return page("run.html", run=found, has_report=has_report, champion=champion)
 
 

@@ -10,20 +10,19 @@ champion are rightly gone, ``protocol`` entries that another protocol holds; the
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pneumo_tasks import journal
 from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, StorageUnavailable
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.registry.ledger_copy import forget, keep_copy, read_entries
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
-Kind = Literal[
-    "promoted", "rejected", "rolled-back", "reset", "withdrawn", "test-set-changed", "protocol"
-]
+Kind = Literal["promoted", "rejected", "rolled-back", "reset", "withdrawn", "test-set-changed", "protocol"]
 
 NOTHING = "0" * 64
 _ATTEMPTS = 100
@@ -80,9 +79,10 @@ def append(store: ObjectStore, new: NewEntry) -> Entry:
     An entry that the same attempt already wrote is returned instead: a promoter that died after
     its entry goes on with it, and a write that timed out but arrived is not written twice.
     """
-    entries: list[Entry] = []
+    read_ledger(store)
+    keep_copy(store)
     for _ in range(_ATTEMPTS):
-        entries = read_ledger(store, entries)
+        entries = read_ledger(store)
         for written in reversed(entries):
             if _same(written, new):
                 return written
@@ -110,16 +110,36 @@ def append(store: ObjectStore, new: NewEntry) -> Entry:
     )
 
 
-def read_ledger(store: ObjectStore, known: Sequence[Entry] = ()) -> list[Entry]:
+def read_ledger(store: ObjectStore, *, every_object: bool = False) -> list[Entry]:
     """Every entry, oldest first; CorruptArtefact where the chain is broken.
 
-    ``known`` are the first entries as read before: only what follows them is fetched.
+    Entries that did not change since they were copied are not fetched again; with ``every_object`` each
+    is. What lies beside the entries and has not the name of one is not looked at (see ``strangers``).
     """
-    entries = list(known)
-    keys = [listed.key for listed in store.list_objects(layout.LEDGER)]
-    for key in keys[len(entries) :]:
-        entry = Entry.model_validate(store.read_json(key))
-        previous = digest(entries[-1]) if entries else NOTHING
+    listed = [found for found in store.list_objects(layout.LEDGER) if layout.is_ledger_entry(found.key)]
+    places = [(found.key, found.etag) for found in listed]
+    try:
+        return _chained(places, read_entries(store, places, copied=not every_object))
+    except CorruptArtefact:
+        if every_object:
+            raise
+    forget(store)
+    return _chained(places, read_entries(store, places, copied=False))
+
+
+def strangers(store: ObjectStore) -> Iterator[str]:
+    """The keys below the ledger's folder that are no entries."""
+    return (found.key for found in store.list_objects(layout.LEDGER) if not layout.is_ledger_entry(found.key))
+
+
+def _chained(places: list[tuple[str, str]], bodies: list[bytes]) -> list[Entry]:
+    entries: list[Entry] = []
+    previous = NOTHING
+    for (key, _), body in zip(places, bodies, strict=True):
+        try:
+            entry = Entry.model_validate_json(body)
+        except ValidationError as error:
+            raise CorruptArtefact("no entry of the ledger", where=key, found=str(error)) from None
         if key != layout.ledger_entry(len(entries) + 1) or entry.previous_sha256 != previous:
             raise CorruptArtefact(
                 "the ledger's chain is broken",
@@ -129,6 +149,7 @@ def read_ledger(store: ObjectStore, known: Sequence[Entry] = ()) -> list[Entry]:
                 do="Restore the ledger from a backup; promote nothing until it verifies.",
             )
         entries.append(entry)
+        previous = digest(entry)
     return entries
 
 
@@ -154,4 +175,6 @@ def effective(entries: list[Entry], seq: int) -> list[Entry]:
 
 
 def _same(entry: Entry, new: NewEntry) -> bool:
-    return entry.model_dump(include=_IDENTITY) == new.model_dump(include=_IDENTITY)
+    return entry.attempt == new.attempt and entry.model_dump(include=_IDENTITY) == new.model_dump(
+        include=_IDENTITY
+    )

@@ -31,17 +31,29 @@ def verify(settings: Settings, store: ObjectStore) -> list[Finding]:
     entries: list[ledger.Entry] = []
 
     def chain() -> str:
-        entries.extend(ledger.read_ledger(store))
+        entries.extend(ledger.read_ledger(store, every_object=True))
         return f"{len(entries)} entries, unbroken"
 
     findings = [_finding("ledger", chain), _finding("champion", lambda: _champion(store, entries))]
-    for version in store.list_folders(layout.MODELS):
+    findings += [_stranger(name) for name in strangers(store)]
+    for version in filter(layout.is_identifier, store.list_folders(layout.MODELS)):
         if store.exists(layout.model(version, "manifest.json")):
             findings.append(_finding(version, partial(_version, settings, store, version, entries)))
         else:
             detail = "no manifest: a promotion stopped half way; promoting its run again completes it"
             findings.append(Finding(subject=version, verdict="note", detail=detail))
     return findings
+
+
+def strangers(store: ObjectStore) -> list[str]:
+    """What lies in our folders and is none of ours: nobody reads it, and nothing stops because of it."""
+    versions = [layout.MODELS + n for n in store.list_folders(layout.MODELS) if not layout.is_identifier(n)]
+    runs = [layout.RUNS + name for name in store.list_folders(layout.RUNS) if not layout.is_run_key(name)]
+    return [*ledger.strangers(store), *versions, *runs]
+
+
+def _stranger(name: str) -> Finding:
+    return Finding(subject=name, verdict="note", detail="not an object of ours: it is left alone")
 
 
 def _champion(store: ObjectStore, entries: list[ledger.Entry]) -> str:

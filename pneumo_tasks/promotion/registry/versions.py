@@ -89,7 +89,7 @@ def download_model(
 def list_versions(store: ObjectStore) -> list[Manifest]:
     """Every complete version, in the order of its name."""
     manifests = []
-    for version in store.list_folders(layout.MODELS):
+    for version in filter(layout.is_identifier, store.list_folders(layout.MODELS)):
         try:
             manifests.append(read_manifest(store, version))
         except ObjectMissing:

@@ -1,51 +1,94 @@
 """The index of runs: one small object a finished run, so that a list need not read the runs themselves.
 
 It holds nothing of its own: an entry can be made again from its run at any time, and a run without
-one is read itself.
+one is read itself. The catalogue holds all entries once more, in one object, for those who read the
+list for the first time; an entry is taken from it only while it has the etag it was copied with.
 """
 
+import gzip
+import json
+import logging
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import ValidationError
 
-from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks import journal
+from pneumo_tasks.errors import ObjectMissing, PneumoError
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
+
+log = logging.getLogger(__name__)
 
 _THREADS = 16
+_FEW = 8
+
+Place = tuple[str, str]  # the key of an entry, and its etag; empty where there is none to be read
 
 
 class RunIndex:
     """All runs of a bucket; entries that were read before are fetched again only where they changed."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], RunSummary] = {}
+        self._kept: dict[Place, RunSummary] = {}
 
     def read(self, store: ObjectStore) -> list[RunSummary]:
         """Every run that left anything in the bucket, the youngest first; not those of a comparison."""
-        listed = {entry.key: entry.etag for entry in store.list_objects(layout.RUN_INDEX)}
-        names = _runs(store)
-        places = {name: (key := layout.run_entry(name), listed.get(key, "")) for name in names}
-        new = [name for name in names if places[name] not in self._kept]
+        return list(self.read_folders(store).values())
+
+    def read_folders(self, store: ObjectStore) -> dict[str, RunSummary]:
+        """The same runs by the id that leads to their folder; what is no run is left out."""
+        places = _places(store)
+        if sum(place not in self._kept for place in places.values() if place[1]) > _FEW:
+            self._kept |= _read_catalogue(store, set(places.values()) - self._kept.keys())
+        new = [run_id for run_id, place in places.items() if place not in self._kept]
         with ThreadPoolExecutor(_THREADS) as pool:
-            fetched = dict(
-                zip(new, pool.map(lambda name: _read(store, name, *places[name]), new), strict=True)
-            )
-        runs = {name: fetched[name][0] if name in fetched else self._kept[places[name]] for name in names}
-        unsettled = {name for name, (_, settled) in fetched.items() if not settled}
-        self._kept = {places[name]: run for name, run in runs.items() if name not in unsettled}
-        return sorted(runs.values(), key=lambda run: (run.moment, run.run_id), reverse=True)
+            answers = pool.map(lambda run_id: _read(store, run_id, *places[run_id]), new)
+            fetched = dict(zip(new, answers, strict=True))
+        kept = {place: self._kept[place] for place in places.values() if place in self._kept}
+        kept |= {places[run_id]: run for run_id, (run, settled) in fetched.items() if run and settled}
+        runs = {run_id: kept[place] for run_id, place in places.items() if place in kept}
+        runs |= {run_id: run for run_id, (run, _) in fetched.items() if run}
+        self._kept = kept
+        return dict(sorted(runs.items(), key=lambda item: (item[1].moment, item[1].run_id), reverse=True))
+
+    def keep_catalogue(self, store: ObjectStore) -> None:
+        """Write all entries that were read as one object; nobody waits for it, so a refusal is logged."""
+        entries = [[*place, run.model_dump(mode="json")] for place, run in sorted(self._kept.items())]
+        try:
+            store.put(layout.RUN_CATALOGUE, gzip.compress(canonical_json(entries), mtime=0))
+        except PneumoError as error:
+            log.warning("no catalogue of runs was written: %s", error)
 
 
-def _read(store: ObjectStore, name: str, key: str, etag: str) -> tuple[RunSummary, bool]:
-    """The entry of a run, and True; where there is none that can be read, the run itself, and False."""
+def _read(store: ObjectStore, run_id: str, key: str, etag: str) -> tuple[RunSummary | None, bool]:
+    """The entry of a run, and True; where there is none that can be read, the run itself, and False.
+
+    None where the folder holds no run: somebody else made it.
+    """
     if etag:
         try:
             return RunSummary.model_validate_json(store.read(key)), True
         except (ObjectMissing, ValidationError):  # pruned meanwhile, or written by another release
             pass
-    return show_run(store, name), False
+    try:
+        return show_run(store, run_id), False
+    except ObjectMissing:
+        log.info("%s holds no run", layout.run(run_id))
+        return None, False
+
+
+def _read_catalogue(store: ObjectStore, wanted: set[Place]) -> dict[Place, RunSummary]:
+    try:
+        entries = json.loads(gzip.decompress(store.read(layout.RUN_CATALOGUE)))
+        found = {(key, etag): run for key, etag, run in entries}
+        return {place: RunSummary.model_validate(found[place]) for place in wanted & found.keys()}
+    except ObjectMissing:
+        return {}
+    except (PneumoError, OSError, EOFError, ValueError, TypeError) as error:
+        log.warning("the catalogue of runs cannot be read, so its entries are: %s", error)
+        return {}
 
 
 def list_runs(store: ObjectStore) -> list[RunSummary]:
@@ -61,13 +104,33 @@ def enter_run(store: ObjectStore, run_id: str) -> RunSummary:
     return run
 
 
+def close_ended(store: ObjectStore, run_id: str) -> RunSummary:
+    """Enter a run of which no task goes on any more: one that settled nothing was stopped from outside."""
+    if show_run(store, run_id).state in ("running", "lost-contact"):
+        journal.record_stop(store, run_id, "it was stopped before it came to a decision")
+    return enter_run(store, run_id)
+
+
 def enter_missing(store: ObjectStore) -> int:
-    """Enter every finished run that has no entry, such as those of an older release; returns how many."""
-    present = {listed.key for listed in store.list_objects(layout.RUN_INDEX)}
-    missing = [name for name in _runs(store) if layout.run_entry(name) not in present]
-    return sum(enter_run(store, name).state != "running" for name in missing)
+    """Enter every ended run that has no entry, such as those of an older release; returns how many."""
+    index = RunIndex()
+    read, places = index.read_folders(store), _places(store)
+    missing = [run_id for run_id in read if not places.get(run_id, ("", ""))[1]]
+    entered = sum(_entered(store, missing))
+    if entered:
+        index.read_folders(store)
+    index.keep_catalogue(store)
+    return entered
 
 
-def _runs(store: ObjectStore) -> list[str]:
-    """The names of all runs but those of a comparison of recipes."""
-    return [name for name in store.list_folders(layout.RUNS) if not name.startswith(layout.COMPARED)]
+def _entered(store: ObjectStore, run_ids: Iterable[str]) -> list[bool]:
+    return [enter_run(store, run_id).state != "running" for run_id in run_ids]
+
+
+def _places(store: ObjectStore) -> dict[str, Place]:
+    """Every run but those of a comparison, and where its entry is."""
+    entries = {found.key: found.etag for found in store.list_objects(layout.RUN_INDEX)
+               if not journal.is_stale(found)}  # fmt: skip
+    folders = [name for name in store.list_folders(layout.RUNS) if layout.is_run_key(name)]
+    ids = [layout.run_of(name) for name in folders if not name.startswith(layout.COMPARED)]
+    return {run_id: (key := layout.run_entry(run_id), entries.get(key, "")) for run_id in ids}

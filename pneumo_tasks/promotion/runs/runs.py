@@ -1,21 +1,19 @@
 """Runs as the command line and the UI show them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
 from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary
-from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import Decision, Figures, read_decision
 from pneumo_tasks.promotion.gate import Rule
+from pneumo_tasks.promotion.runs.state import Outcome, RunFacts, State
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-
-State = Literal["running", "success", "failed"]
-Outcome = Literal["promoted", "rejected", "dry-run", "nothing-new", "failed"]
 
 
 class DataCounts(BaseModel):
@@ -38,7 +36,7 @@ class RunSummary(BaseModel):
 
     A ``dry-run`` has rules and figures, and ``reason`` says what the gate would have decided.
     ``figures`` and ``data`` are None where the run did not come so far, ``started_by`` where
-    nobody is known to have started it.
+    nobody is known to have started it. ``approved``: the gate said yes, the pointer has not moved.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +56,7 @@ class RunSummary(BaseModel):
     figures: Figures | None = None
     data: DataCounts | None = None
     approval: Approval | None = None
+    approved: bool = False
 
     @property
     def moment(self) -> str:
@@ -67,33 +66,64 @@ class RunSummary(BaseModel):
 
 def show_run(store: ObjectStore, run_id: str) -> RunSummary:
     """One run; ObjectMissing where the bucket knows nothing of it."""
-    started = optional(store, layout.run(run_id, "run.json"))
-    stages = journal.stages(store, run_id)
-    try:
-        decision = read_decision(store, run_id)
-    except ObjectMissing:
-        decision = None
-    failure = optional(store, layout.run(run_id, "failure.json"))
-    if started is None and decision is None and failure is None and not stages:
-        raise ObjectMissing("no such run", where=layout.run(run_id), do="See `pneumo runs list`.")
-    state, outcome = _outcome(store, run_id, decision, failure)
+    facts = read_facts(store, run_id)
+    decision, state = facts.decision, facts.state()
     return RunSummary(
-        run_id=(started or {}).get("run_id") or (decision.run_id if decision else run_id),
-        state=state,
-        decision=outcome,
-        reason=failure["reason"] if outcome == "failed" and failure else _reason(decision),
+        run_id=facts.started.get("run_id") or (decision.run_id if decision else run_id),
+        state=state.state,
+        decision=state.outcome,
+        reason=state.reason or _reason(decision),
         rules=decision.rules if decision else [],
-        stages=stages,
+        stages=journal.stages(store, run_id, facts.listed),
         snapshot_id=decision.snapshot_id if decision else None,
         version=decision.version if decision else None,
-        started=(started or {}).get("started"),
+        started=facts.started.get("started"),
         decided_at=decision.decided_at if decision else None,
-        started_by=(started or {}).get("by"),
+        started_by=facts.started.get("by"),
         champion=decision.champion if decision else None,
         figures=decision.figures if decision else None,
         data=_data(store, decision),
         approval=decision.approval if decision else None,
+        approved=facts.approved and state.outcome != "promoted",
     )
+
+
+def read_facts(store: ObjectStore, run_id: str) -> RunFacts:
+    """What the bucket holds of a run: one listing, and one read each document that is there."""
+    listed = list(store.list_objects(layout.run(run_id)))
+    documents = {found.key.removeprefix(layout.run(run_id)) for found in listed}
+    failures = [name for name in documents if name.startswith("failures/") or name == "failure.json"]
+    known = {"run.json", "decision.json"} & documents
+    if not known and not failures and not any(name.startswith(("stages/", "begun/")) for name in documents):
+        raise ObjectMissing("no such run", where=layout.run(run_id), do="See `pneumo runs list`.")
+
+    def document(name: str) -> Any:
+        return optional(store, layout.run(run_id, name)) if name in documents else None
+
+    return RunFacts(
+        listed=listed,
+        started=document("run.json") or {},
+        decision=read_decision(store, run_id) if "decision.json" in documents else None,
+        promotion=document("promotion.json"),
+        stopped=document("stopped.json"),
+        failures=[failure for failure in map(document, sorted(failures)) if failure],
+    )
+
+
+def stored_as(store: ObjectStore, run_id: str) -> str:
+    """The id that leads to the folder of ``run_id``: another one where an older release wrote it.
+
+    Asks the store only about an id whose folder that release would have named otherwise.
+    """
+    key = layout.run_key(run_id)
+    try:
+        former = layout.former_run_key(run_id)
+    except BadConfiguration:
+        return run_id
+    if former == key or next(store.list_objects(layout.run(run_id)), None) is not None:
+        return run_id
+    documents = (optional(store, layout.run(former, name)) for name in ("run.json", "decision.json"))
+    return former if any(found and found.get("run_id") == run_id for found in documents) else run_id
 
 
 def run_params(store: ObjectStore, run_id: str, names: Sequence[str]) -> dict[str, Any]:
@@ -115,18 +145,6 @@ def _data(store: ObjectStore, decision: Decision | None) -> DataCounts | None:
         return DataCounts.of(snapshot_summary(store, decision.snapshot_id))
     except ObjectMissing:
         return None
-
-
-def _outcome(
-    store: ObjectStore, run_id: str, decision: Decision | None, failure: Any
-) -> tuple[State, Outcome | None]:
-    if decision is not None and decision.dry_run:
-        return "success", "dry-run"
-    if decision is not None and decision.decision != "approved":
-        return "success", decision.decision
-    if decision is not None and store.exists(layout.run(run_id, "promotion.json")):
-        return "success", "promoted"
-    return ("failed", "failed") if failure else ("running", None)
 
 
 def optional(store: ObjectStore, key: str) -> Any:

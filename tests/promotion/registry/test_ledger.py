@@ -4,6 +4,8 @@ import pytest
 
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.promotion.registry.ledger import NOTHING, NewEntry, append, digest, effective, read_ledger
+from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -69,3 +71,54 @@ def test_a_pointer_to_an_entry_that_moved_nothing_is_corrupt(store: ObjectStore)
         effective(read_ledger(store), 1)
     with pytest.raises(CorruptArtefact, match="no entry"):
         effective(read_ledger(store), 9)
+
+
+def requests_of(store: ObjectStore) -> list[str]:
+    made: list[str] = []
+    store.client.meta.events.register("before-send.s3", lambda request, **_: made.append(request.url))
+    return made
+
+
+@pytest.mark.parametrize(
+    "stranger", ["ledger/", "ledger/README.txt", "ledger/1.json", "ledger/00000001.json.bak"]
+)
+def test_what_is_no_entry_is_left_alone_and_named(
+    store: ObjectStore, settings: Settings, stranger: str
+) -> None:
+    store.put(stranger, b"")
+    first = append(store, promoted("a", 0))
+    assert read_ledger(store) == [first]
+    assert append(store, rejected("b")).seq == 2
+    store.put("models/odd one/x", b"")
+    notes = [found.subject for found in verify(settings, store) if found.verdict == "note"]
+    assert notes == [stranger, "models/odd one"]
+
+
+def test_a_long_ledger_is_read_from_its_copy_and_its_last_entry(
+    settings: Settings, store: ObjectStore
+) -> None:
+    entries = [append(store, rejected(f"run-{number}")) for number in range(40)]
+    other = ObjectStore.connect(settings)  # another process, that has read nothing yet
+    made = requests_of(other)
+    assert read_ledger(other) == entries
+    assert len(made) <= 14, made  # the listing, the copy, and what was written after it
+    made.clear()
+    assert read_ledger(other) == entries
+    assert len(made) == 2, made
+
+
+def test_a_changed_entry_is_seen_behind_its_copy(settings: Settings, store: ObjectStore) -> None:
+    entries = [append(store, rejected(f"run-{number}")) for number in range(40)]
+    forged = entries[4].model_copy(update={"reason": "another"}).model_dump()
+    store.put_json(layout.ledger_entry(5), forged)
+    for reader in (store, ObjectStore.connect(settings)):
+        with pytest.raises(CorruptArtefact, match="chain is broken"):
+            read_ledger(reader)
+
+
+def test_a_forged_copy_is_not_believed(settings: Settings, store: ObjectStore) -> None:
+    entries = [append(store, rejected(f"run-{number}")) for number in range(40)]
+    copied = store.read(layout.LEDGER_COPY)
+    for damaged in (copied.replace(b"recall", b"RECALL"), b"[", b"[[1]]", b"{}"):
+        store.put(layout.LEDGER_COPY, damaged)
+        assert read_ledger(ObjectStore.connect(settings)) == entries
