@@ -33,14 +33,14 @@ hypothesis.settings.register_profile("pneumo", deadline=None)
 hypothesis.settings.load_profile("pneumo")
 
 
-# Whoever asks for one of these trains a network, or writes one down as ONNX: minutes, not seconds.
-TRAINING = {"small", "prepared", "standard", "keras_file"}
+# Whoever asks for one of these trains a network, writes one down as ONNX, or aligns hundreds of films.
+COSTLY = {"small", "prepared", "standard", "keras_file", "leaning"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that trains is slow, without a word of its own: `make test` leaves it to `make test-all`."""
+    """A test with a costly fixture is slow, without a word of its own: `make test` leaves it to `make test-all`."""
     for item in items:
-        if TRAINING & set(getattr(item, "fixturenames", ())):
+        if COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))  # a busy machine computes three times as long

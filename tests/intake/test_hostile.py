@@ -62,6 +62,7 @@ class Peak(threading.Thread):
                     continue
 
 
+@pytest.mark.slow
 def test_a_hostile_batch_ends_in_quarantine_and_its_good_films_do_not(
     monkeypatch: pytest.MonkeyPatch, environment: None, store: ObjectStore, tmp_path: Path
 ) -> None:

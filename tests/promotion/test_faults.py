@@ -62,6 +62,7 @@ def sound(settings: Settings, store: ObjectStore) -> bool:
     return all(finding.verdict == "pass" for finding in verify(settings, store))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["killed before", "killed after", "answer lost", "repeated"])
 def test_a_retry_mends_a_fault_at_any_write(settings: Settings, story: Story, fault: str) -> None:
     for number in range(1, WRITES + 1):
