@@ -68,7 +68,7 @@ down: ## Stop what `make demo` started, and nothing else
 WORKERS ?= $(shell n=$$(nproc 2> /dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
 test: setup ## Run what answers in minutes: no training, no scheduler (WORKERS=2 processes)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m 'not slow and not stress and not browser'
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m 'not slow and not stress and not browser'
 
 test-all: test ## Then the slow ones too: training, a scheduler, installations of the wheel
 	@$(BIN)/python -m pytest -m 'slow and not stress and not browser'

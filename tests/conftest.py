@@ -38,7 +38,7 @@ COSTLY = {"small", "prepared", "standard", "keras_file", "leaning"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test with a costly fixture is slow, without a word of its own: `make test` leaves it to `make test-all`."""
+    """A test with a costly fixture is slow without a word of its own: `make test` leaves it out."""
     for item in items:
         if COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
