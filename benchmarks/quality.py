@@ -32,7 +32,7 @@ from pneumo_tasks.evaluation.looks import count_looks
 from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.recipe_comparison import ComparedRecipe, compare_recipes
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
-from pneumo_tasks.intake.batches import discover_batches
+from pneumo_tasks.intake.batch_list import discover_batches
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local.demo_data import batches_in, hand_in
 from pneumo_tasks.settings import Settings

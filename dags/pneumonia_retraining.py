@@ -23,7 +23,7 @@ WEEKLY = RunsOnRequest() if SETTINGS.schedule == "none" else WeeklyRuns(SETTINGS
 def discover_batches() -> list[str]:
     from pneumo_tasks import journal
     from pneumo_tasks.dataset.shards import MOST_MAPPED
-    from pneumo_tasks.intake.batches import discover_batches
+    from pneumo_tasks.intake.batch_list import discover_batches
 
     params = dict(get_current_context()["params"])
     check_params(params)  # the form refuses them too; a command line or a backfill does not
@@ -50,7 +50,7 @@ def validate_batch(batch_id: str) -> dict:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def assemble_dataset(discovered: list[str] | None) -> dict:
     from pneumo_tasks.dataset.snapshots import assemble_dataset
-    from pneumo_tasks.intake.batches import discover_batches
+    from pneumo_tasks.intake.batch_list import discover_batches
     from pneumo_tasks.promotion.decision import record_nothing_new
 
     if discovered is None:  # a failed validation does not stop the others; a failed discovery does

@@ -43,7 +43,7 @@ def upload(
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all batches and what became of them."""
-    from pneumo_tasks.intake.batches import list_batches
+    from pneumo_tasks.intake.batch_list import list_batches
 
     settings, store = open_bucket()
     rows = [state.model_dump(mode="json") for state in list_batches(store, settings.stale_hours)]
@@ -56,7 +56,7 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(batch_id: str, as_json: AsJson = False) -> None:
     """Show one batch: its state, why, and every rejected file with the rule it broke."""
-    from pneumo_tasks.intake.batches import show_batch
+    from pneumo_tasks.intake.batch_list import show_batch
 
     settings, store = open_bucket()
     state = show_batch(store, batch_id, settings.stale_hours)
@@ -114,6 +114,8 @@ def withdraw(
         print_json({**withdrawal.model_dump(mode="json"), "ledger_seq": entry.seq})
     else:
         typer.echo(f"{batch_id} is withdrawn (ledger entry {entry.seq}); the next snapshot is without it.")
+        if withdrawal.chain:
+            typer.echo(f"With it, as they replace each other: {', '.join(withdrawal.chain)}.")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing, RetryableError
 from pneumo_tasks.storage.object_store import ObjectStore
 
 SUFFIXES = (".zip", ".tar")
+NOT_SENT = "not sent"
 MAX_MEMBERS = 500_000
 MAX_DIRECTORY = 32 * 2**20
 _LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")
@@ -24,7 +25,8 @@ _ZIP_LOCAL, _SLACK, _READ_AHEAD = 30, 256, 1 << 20
 class Source:
     """Where the bytes of one file are: a whole object, or a range of an archive.
 
-    ``size`` is what the archive claims, ``fault`` why the member must not be read.
+    ``size`` is what the archive claims, ``fault`` why the member must not be read. ``sha256`` and
+    ``etag`` are what is known of a whole object before it is read.
     """
 
     file: str
@@ -35,17 +37,19 @@ class Source:
     deflated: bool = False
     crc: int | None = None
     fault: str | None = None
+    sha256: str = ""
+    etag: str = ""
 
 
-def list_members(store: ObjectStore, key: str) -> list[Source]:
-    """The files of an archive in its order; BadBatch where it cannot be listed.
+def list_members(store: ObjectStore, key: str, name: str) -> list[Source]:
+    """The files of an archive (its kind is in ``name``) in its order; BadBatch where it cannot be listed.
 
     A directory of more than MAX_DIRECTORY bytes or MAX_MEMBERS files is refused before it is read.
     """
     file = _ObjectFile(store, key)
     reader = cast("BinaryIO", io.BufferedReader(file, _READ_AHEAD))
     try:
-        found = _zip_members(key, reader) if key.endswith(".zip") else _tar_members(key, reader)
+        found = _zip_members(key, reader) if name.endswith(".zip") else _tar_members(key, reader)
         members = list(itertools.islice(found, MAX_MEMBERS + 1))
     except Exception as error:
         if isinstance(error, RetryableError | ObjectMissing):

@@ -9,14 +9,15 @@ import pandas as pd
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
 from pneumo_tasks.films.views import view_of
 from pneumo_tasks.intake import patients
-from pneumo_tasks.intake.archives import Source, label_of, list_members, read_source
-from pneumo_tasks.intake.batches import Batch
+from pneumo_tasks.intake.archives import NOT_SENT, Source, label_of, list_members, read_source
+from pneumo_tasks.intake.batches import Batch, read_files
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
 from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest
+from pneumo_tasks.intake.proofs import read_sent
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,10 @@ def collect_facts(assignment: Assignment, store: ObjectStore, batch: Batch) -> t
     asked = rows.loc[rows["path_fault"].isna(), "file"].drop_duplicates()
     found = inspect_files(
         assignment,
-        [sources.get(file) or Source(file, layout.incoming(batch.batch_id, file)) for file in asked],
+        [
+            sources.get(file) or Source(file, layout.incoming(batch.batch_id, file), fault=NOT_SENT)
+            for file in asked
+        ],
         _progress(batch.batch_id),
     )
     columns = [field.name for field in fields(Facts)]
@@ -42,29 +46,45 @@ def collect_facts(assignment: Assignment, store: ObjectStore, batch: Batch) -> t
 
 
 def _rows_and_sources(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[str, Source]]:
-    prefix = layout.incoming(batch.batch_id)
     if batch.archive:
-        members = {member.file: member for member in list_members(store, prefix + batch.archive)}
-        listed = members.pop("images.csv", None)
-        if listed:
-            return _manifest(_read(store, listed), f"{prefix}{batch.archive}/images.csv"), members
-        if not members:
-            raise BadBatch("the archive holds no file", where=prefix + batch.archive, do="Pack it again.")
-        rows = pd.DataFrame({"file": list(members), "label": [label_of(file) for file in members]})
-        return rows.assign(patient_id=""), members
-    key = layout.batch_images_csv(batch.batch_id)
-    objects = {listed.key.removeprefix(prefix): listed for listed in store.list_objects(prefix)}
-    if (listed_csv := objects.pop("images.csv", None)) and listed_csv.size > MAX_BYTES:
-        raise BadBatch("images.csv is too large", where=key, found=f"{listed_csv.size}, limit {MAX_BYTES}")
+        return _of_archive(store, batch)
+    if batch.files_json_sha256:
+        key = layout.incoming_file(batch.batch_id, batch.images_csv_sha256)
+        sources = {
+            file.path: Source(
+                file.path, layout.incoming_file(batch.batch_id, file.sha256),
+                size=file.size, sha256=file.sha256,
+            )
+            for file in read_files(store, batch)
+        }  # fmt: skip
+    else:
+        key = layout.batch_images_csv(batch.batch_id)
+        prefix = layout.incoming(batch.batch_id)
+        objects = {listed.key.removeprefix(prefix): listed for listed in store.list_objects(prefix)}
+        sources = {
+            file: Source(file, listed.key, size=listed.size, etag=listed.etag)
+            for file, listed in objects.items()
+            if file not in ("images.csv", "batch.json")
+        }
     try:
-        manifest = store.read(key)
+        manifest = read_sent(store, key, batch.images_csv_sha256, MAX_BYTES)
     except ObjectMissing:
         raise BadBatch("the batch has no images.csv", where=key, do="Upload the folder again.") from None
-    if sha256(manifest) != batch.images_csv_sha256:
-        raise BadBatch("images.csv changed since it was sent", where=key, do="Upload the folder again.")
-    objects.pop("batch.json", None)
-    sources = {file: Source(file, listed.key, size=listed.size) for file, listed in objects.items()}
     return _manifest(manifest, key), sources
+
+
+def _of_archive(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[str, Source]]:
+    key = layout.incoming(batch.batch_id, batch.archive)
+    if batch.files_sha256 and not store.exists(key):
+        key = layout.incoming_file(batch.batch_id, batch.files_sha256)
+    members = {member.file: member for member in list_members(store, key, batch.archive)}
+    listed = members.pop("images.csv", None)
+    if listed:
+        return _manifest(_read(store, listed), f"{key}/images.csv"), members
+    if not members:
+        raise BadBatch("the archive holds no file", where=key, do="Pack it again.")
+    rows = pd.DataFrame({"file": list(members), "label": [label_of(file) for file in members]})
+    return rows.assign(patient_id=""), members
 
 
 def _manifest(data: bytes, where: str) -> pd.DataFrame:

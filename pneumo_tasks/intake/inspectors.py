@@ -4,6 +4,7 @@ import faulthandler
 import io
 import multiprocessing
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +16,15 @@ from typing import Any
 
 from PIL import Image
 
-from pneumo_tasks.errors import BadData, CorruptArtefact, ObjectMissing, WorkerLost
+from pneumo_tasks.errors import BadData, ObjectMissing, WorkerLost
 from pneumo_tasks.films.imaging import Grey, Limits
-from pneumo_tasks.intake.archives import Source, read_source
+from pneumo_tasks.intake.archives import NOT_SENT, Source, read_source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
+from pneumo_tasks.intake.proofs import read_proven
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_reader import Fetched, ObjectReader
-from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from pneumo_tasks.storage.object_store import sha256
 
 Progress = Callable[[int, int], None]
 Found = list[dict[str, Any]]
@@ -47,6 +49,7 @@ class Assignment:
     settings: Settings
     batch_id: str
     digest: str
+    patience: float = _PATIENCE
 
 
 def inspect_files(
@@ -116,59 +119,95 @@ def _settle(environment: dict[str, str]) -> None:
     """The fork server remembers the environment it was started in; credentials may be newer."""
     os.environ.clear()
     os.environ.update(environment)
+    threading.Thread(target=_end_with_the_task, daemon=True).start()
+
+
+def _end_with_the_task() -> None:
+    """A task that was killed says nothing to its decoders: they see its end of a pipe close."""
+    if task := multiprocessing.parent_process():
+        task.join()
+        os._exit(1)
+
+
+class _Clock:
+    """Ends the process when decoding takes too long; waiting for the store is never counted."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.armed: float | None = None
+
+    def start(self) -> None:
+        if self.armed is None or time.monotonic() - self.armed >= _REARM:
+            self.armed = time.monotonic()
+            faulthandler.dump_traceback_later(self.patience, exit=True)
+
+    def stop(self) -> None:
+        self.armed = None
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
     reader = _reader_of_process(assignment.settings)
     most = assignment.settings.max_image_bytes
     facts: Found = []
-    armed = -_REARM
-    with ThreadPoolExecutor(_DOWNLOADS) as downloads:
-        ahead = deque(downloads.submit(_fetch, reader, source, most) for source in chunk[:_DOWNLOADS])
-        for at, source in enumerate(chunk, start=_DOWNLOADS):
-            fetched = ahead.popleft().result()
-            ahead.extend(downloads.submit(_fetch, reader, source, most) for source in chunk[at : at + 1])
-            if (moment := time.monotonic()) - armed >= _REARM:
-                # A decoder that hangs ends its process, as one that crashes does.
-                armed = moment
-                faulthandler.dump_traceback_later(_PATIENCE, exit=True)
-            facts.append(vars(_inspect(assignment, reader.store, source, fetched)))
-    faulthandler.cancel_dump_traceback_later()
+    clock = _Clock(assignment.patience)
+    try:
+        with ThreadPoolExecutor(_DOWNLOADS) as downloads:
+            ahead = deque(downloads.submit(_fetch, reader, source, most) for source in chunk[:_DOWNLOADS])
+            for at, source in enumerate(chunk, start=_DOWNLOADS):
+                arriving = ahead.popleft()
+                if not arriving.done():
+                    clock.stop()
+                fetched = arriving.result()
+                ahead.extend(downloads.submit(_fetch, reader, source, most) for source in chunk[at : at + 1])
+                clock.start()
+                found, released = _inspect(assignment, source, fetched)
+                if released is not None:
+                    clock.stop()
+                    reader.store.put(found.key, released, f"image/{found.key.rsplit('.', 1)[-1]}")
+                facts.append(vars(found))
+    finally:
+        clock.stop()
     return facts
 
 
 def _fetch(reader: ObjectReader, source: Source, most: int) -> Fetched | Facts:
-    """The bytes, or the facts of a file that has none; of an oversized object only one byte too many."""
+    """The bytes, or the facts of a file that has none; of an oversized object only one byte too many.
+
+    StorageUnavailable where the bytes of an object are not proven to be those that were sent.
+    """
+    if source.fault == NOT_SENT:
+        return Facts(source.file, source.key, present=False)
     if source.fault:
         return Facts(source.file, source.key, source_fault=source.fault)
     try:
         if source.offset is None and source.size > most:
             return Facts(source.file, source.key, bytes=source.size)
         if source.offset is None:
-            return reader.read(source.key)
+            return read_proven(reader, source)
         member = read_source(reader.store, source, most)
         return Fetched(member, sha256(member))
     except ObjectMissing:
         return Facts(source.file, source.key, present=False)
-    except (BadData, CorruptArtefact) as error:
+    except BadData as error:
         return Facts(source.file, source.key, source_fault=str(error))
 
 
-def _inspect(assignment: Assignment, store: ObjectStore, source: Source, fetched: Fetched | Facts) -> Facts:
+def _inspect(assignment: Assignment, source: Source, fetched: Fetched | Facts) -> tuple[Facts, bytes | None]:
+    """The facts, and the bytes to release under ``key`` where the film came inside another file."""
     if isinstance(fetched, Facts):
-        return fetched
+        return fetched, None
     data = fetched.body
     settings = assignment.settings
     secret = settings.pseudonym_key.get_secret_value().encode() if settings.pseudonym_key else None
     inspected = inspect_bytes(source.file, source.key, data, Limits.of(settings), secret, fetched.sha256)
     facts = inspected.facts
     if facts.pixel_digest is None or (inspected.film is None and source.offset is None):
-        return facts
+        return facts, None
     released = data if inspected.film is None else _as_png(inspected.film)
     suffix = "jpeg" if facts.format == "JPEG" else "png"
     key = layout.released_image(assignment.batch_id, assignment.digest, f"{sha256(released)}.{suffix}")
-    store.put(key, released, f"image/{suffix}")
-    return replace(facts, key=key, sha256=sha256(released), bytes=len(released))
+    return replace(facts, key=key, sha256=sha256(released), bytes=len(released)), released
 
 
 def _as_png(grey: Grey) -> bytes:

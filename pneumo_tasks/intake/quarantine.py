@@ -19,10 +19,11 @@ def as_list(rejected: pd.DataFrame) -> list[Rejection]:
     return [Rejection(file=file, rule=rule, value=value, limit=limit) for file, rule, value, limit in lines]
 
 
-def write_quarantine(store: ObjectStore, batch_id: str, digest: str, rejected: pd.DataFrame) -> str:
+def write_quarantine(store: ObjectStore, batch_id: str, digest: str, rejected: list[Rejection]) -> str:
     """Write rejected.csv and return its key; cells that a spreadsheet would run are disarmed."""
     key = layout.quarantine(batch_id, digest)
-    safe = rejected[list(COLUMNS)].astype(str).map(_disarmed)
+    lines = [rejection.model_dump() for rejection in rejected]
+    safe = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object).astype(str).map(_disarmed)
     store.put(key, safe.to_csv(index=False).encode("utf-8", "backslashreplace"), "text/csv")
     return key
 

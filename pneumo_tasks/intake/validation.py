@@ -2,16 +2,18 @@
 
 import io
 import logging
+import uuid
 from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
 
-from pneumo_tasks.errors import BadBatch
+from pneumo_tasks.errors import BadBatch, StorageUnavailable
 from pneumo_tasks.intake import quarantine
 from pneumo_tasks.intake.accepted import known_films, read_thumbnails
 from pneumo_tasks.intake.batch_rules import Check, check_batch
 from pneumo_tasks.intake.batches import Batch, read_batch
+from pneumo_tasks.intake.catalogue import Catalogue, Entry, open_catalogue, read_catalogue, take_place
 from pneumo_tasks.intake.collection import collect_facts
 from pneumo_tasks.intake.datasheet import render_datasheet
 from pneumo_tasks.intake.drift import MIN_IMAGES, Drift, measure_drift, sample
@@ -28,40 +30,88 @@ from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
+Collected = tuple[pd.DataFrame, int]
 ThumbnailsOf = Callable[[pd.DataFrame], list[bytes]]
 
 
 def validate_batch(settings: Settings, store: ObjectStore, batch_id: str) -> BatchVerdict:
-    """Judge every file of a complete batch and write the verdict, last of all that is written.
+    """Judge every file of a complete batch; the verdict counts when it took its place in the catalogue.
 
-    The verdict on unchanged content is read, not made again. A batch that cannot be read as a
-    batch is rejected with the reason; ObjectMissing where it is not complete.
+    The first verdict on a batch stands, whoever judges it again and whatever its batch.json says by
+    then. It knows every batch that was accepted before: where others took a place meanwhile, the
+    relations are judged again. A batch that cannot be read as a batch is rejected with the reason;
+    ObjectMissing where it is not complete.
     """
+    catalogue = open_catalogue(store)
     batch, digest = read_batch(store, batch_id)
-    known = read_verdict(store, batch_id, digest)
-    if known:
-        return known
+    if known := catalogue.of(batch_id):
+        return _published(store, known, digest)
+    store.put_json(layout.validation_begun(batch_id, uuid.uuid4().hex), {"at": now()})
+    if read_batch(store, batch_id)[1] != digest:
+        raise StorageUnavailable("batch.json is read differently twice", where=batch_id, do="Try again.")
+    collected: Collected | str
     try:
-        verdict = _judge_batch(settings, store, batch, digest)
+        collected = collect_facts(Assignment(settings, batch_id, digest), store, batch)
     except BadBatch as error:
-        verdict = _verdict(
-            batch, digest, pd.DataFrame(columns=["row", *quarantine.COLUMNS]), 0, [], [], str(error)
-        )
-        _write(
-            store, verdict, "datasheet.html", render_datasheet(settings, verdict, None).encode(), "text/html"
-        )
-    store.put_json(layout.validation(batch_id, digest, "verdict.json"), verdict.model_dump(mode="json"))
-    log.info(
-        "batch %s %s: %d accepted, %d quarantined%s",
-        batch_id, verdict.state, verdict.accepted, verdict.quarantined,
-        "".join(f"; {reason}" for reason in (*verdict.reasons, *verdict.warnings)),
-    )  # fmt: skip
+        collected = str(error)
+    while True:
+        verdict = _judge(settings, store, catalogue, batch, digest, collected)
+        if entry := take_place(store, catalogue, batch, verdict):
+            return _published(store, entry, digest)
+        catalogue = read_catalogue(store)
+        if known := catalogue.of(batch_id):
+            return _published(store, known, digest)
+
+
+def _judge(
+    settings: Settings,
+    store: ObjectStore,
+    catalogue: Catalogue,
+    batch: Batch,
+    digest: str,
+    collected: Collected | str,
+) -> BatchVerdict:
+    if not isinstance(collected, str):
+        return _judge_batch(settings, store, catalogue, batch, digest, collected)
+    nothing = pd.DataFrame(columns=["row", *quarantine.COLUMNS])
+    verdict = _verdict(batch, digest, nothing, 0, [], [], collected)
+    _write(store, verdict, "datasheet.html", render_datasheet(settings, verdict, None).encode(), "text/html")
+    store.put_json(verdict.evidence("verdict.json"), verdict.model_dump(mode="json"))
     return verdict
 
 
-def _judge_batch(settings: Settings, store: ObjectStore, batch: Batch, digest: str) -> BatchVerdict:
-    facts, unlisted = collect_facts(Assignment(settings, batch.batch_id, digest), store, batch)
-    accepted, disputed = known_films(store, [batch.batch_id, *batch.replaces])
+def _published(store: ObjectStore, entry: Entry, digest: str) -> BatchVerdict:
+    """The verdict that counts, also at its place for readers; a crash behind the catalogue is mended."""
+    verdict = entry.verdict
+    if verdict.digest != digest:
+        log.warning(
+            "batch %s changed after it was judged: the verdict on %s holds", verdict.batch_id, verdict.digest
+        )
+    stored = read_verdict(store, verdict.batch_id, verdict.digest)
+    if stored and stored.attempt == verdict.attempt:
+        return stored
+    body = store.read(verdict.evidence("verdict.json"))
+    full = BatchVerdict.model_validate_json(body)
+    quarantine.write_quarantine(store, full.batch_id, full.digest, full.rejected)
+    store.put(layout.validation(full.batch_id, full.digest, "verdict.json"), body, "application/json")
+    log.info(
+        "batch %s %s: %d accepted, %d quarantined%s",
+        full.batch_id, full.state, full.accepted, full.quarantined,
+        "".join(f"; {reason}" for reason in (*full.reasons, *full.warnings)),
+    )  # fmt: skip
+    return full
+
+
+def _judge_batch(
+    settings: Settings,
+    store: ObjectStore,
+    catalogue: Catalogue,
+    batch: Batch,
+    digest: str,
+    collected: Collected,
+) -> BatchVerdict:
+    facts, unlisted = collected[0].copy(), collected[1]
+    accepted, disputed = known_films(store, [batch.batch_id, *batch.replaces], catalogue)
     thumbnails_of = partial(read_thumbnails, store)
     facts, judgements = apply_rules(settings, batch.split, facts, accepted, disputed, thumbnails_of)
     rejected = quarantine.rejections(pd.concat([j.failures for j in judgements], ignore_index=True))
@@ -79,10 +129,10 @@ def _judge_batch(settings: Settings, store: ObjectStore, batch: Batch, digest: s
     if settings.data_docs:
         for name, page in (page for judgement in judgements for page in judgement.docs().items()):
             _write(store, verdict, f"data_docs/{name}", page, "text/html")
-    store.put_json(layout.validation(batch.batch_id, digest, "result.json"), result)
-    quarantine.write_quarantine(store, batch.batch_id, digest, rejected)
+    store.put_json(verdict.evidence("result.json"), result)
     sheet = render_datasheet(settings, verdict, facts)
     _write(store, verdict, "datasheet.html", sheet.encode("utf-8", "replace"), "text/html")
+    store.put_json(verdict.evidence("verdict.json"), verdict.model_dump(mode="json"))
     return verdict
 
 
@@ -135,9 +185,11 @@ def _verdict(
 ) -> BatchVerdict:
     failed = [check for check in checks if check.verdict == "fail"]
     reasons = [error] if error else [str(check) for check in failed if check.severity == "critical"]
+    attempt = uuid.uuid4().hex
     return BatchVerdict(
         batch_id=batch.batch_id,
         digest=digest,
+        attempt=attempt,
         state="rejected" if reasons else "accepted",
         split=batch.split,
         synthetic=batch.synthetic,
@@ -150,9 +202,9 @@ def _verdict(
         warnings=[str(check) for check in failed if check.severity == "warning"],
         checks=checks,
         drifts=drifts,
-        datasheet=layout.validation(batch.batch_id, digest, "datasheet.html"),
+        datasheet=layout.validation(batch.batch_id, digest, f"{attempt}/datasheet.html"),
     )
 
 
 def _write(store: ObjectStore, verdict: BatchVerdict, name: str, body: bytes, content_type: str) -> None:
-    store.put(layout.validation(verdict.batch_id, verdict.digest, name), body, content_type)
+    store.put(verdict.evidence(name), body, content_type)

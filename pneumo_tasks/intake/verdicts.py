@@ -25,7 +25,8 @@ class Rejection(BaseModel):
 class BatchVerdict(BaseModel):
     """verdict.json of one batch and digest; ``reasons`` is empty where the state is accepted.
 
-    ``datasheet`` is the key of the page for the sender, ``drifts`` one figure set a label.
+    ``datasheet`` is the key of the page for the sender, ``drifts`` one figure set a label. ``attempt``
+    names the folder of what this validation found; verdicts made before had none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -45,6 +46,12 @@ class BatchVerdict(BaseModel):
     checks: list[Check] = []
     drifts: list[Drift] = []
     datasheet: str = ""
+    attempt: str = ""
+
+    def evidence(self, name: str) -> str:
+        """The key of something that this validation wrote before its verdict counted."""
+        folder = f"{self.attempt}/" if self.attempt else ""
+        return layout.validation(self.batch_id, self.digest, folder + name)
 
 
 def read_verdict(store: ObjectStore, batch_id: str, digest: str) -> BatchVerdict | None:

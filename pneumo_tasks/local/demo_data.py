@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.batches import Split, describe_batch, upload_batch
+from pneumo_tasks.intake.batch_list import describe_batch
+from pneumo_tasks.intake.batches import Split, upload_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256_of_file

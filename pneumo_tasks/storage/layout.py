@@ -13,7 +13,9 @@ LEDGER = "ledger/"
 LEDGER_COPY = "ledger-copy.json"
 INCOMING = "incoming/"
 VALIDATIONS = "validations/"
+VALIDATIONS_BEGUN = "validations-begun/"
 WITHDRAWALS = "withdrawals/"
+CATALOGUE = "catalogue/"
 DATASETS = "datasets/"
 RUNS = "runs/"
 RUN_INDEX = "run-index/"
@@ -38,7 +40,7 @@ def identifier(value: str, kind: str) -> str:
     Raises BadConfiguration for anything but 1-200 letters, digits, dots, dashes and underscores
     that starts with a letter or a digit.
     """
-    if not _IDENTIFIER.fullmatch(value) or ".." in value:
+    if not is_identifier(value):
         raise BadConfiguration(
             f"{value!r} is not a {kind}",
             found="allowed: letters, digits, '.', '_', '-'; at most 200 characters",
@@ -48,7 +50,7 @@ def identifier(value: str, kind: str) -> str:
 
 
 def is_identifier(value: str) -> bool:
-    """Whether ``value`` can be one segment of a key; a folder of another name is not ours."""
+    """Whether ``value`` can be an id of ours; a folder of another name was ordered by nobody."""
     return _IDENTIFIER.fullmatch(value) is not None and ".." not in value
 
 
@@ -117,6 +119,31 @@ def batch_images_csv(batch_id: str) -> str:
     return incoming(batch_id, "images.csv")
 
 
+def incoming_file(batch_id: str, sha256: str) -> str:
+    """A file of a batch under its content's digest; which paths it has is said by files.json."""
+    return incoming(batch_id, f"files/{identifier(sha256, 'file digest')}")
+
+
+def validation_begun(batch_id: str, attempt: str) -> str:
+    """A marker: somebody began to judge this batch."""
+    return f"{VALIDATIONS_BEGUN}{identifier(batch_id, 'batch id')}/{identifier(attempt, 'attempt')}"
+
+
+def catalogue_entry(seq: int) -> str:
+    """The place of a verdict in the order of acceptance."""
+    return f"{CATALOGUE}1/{seq:08d}.json"
+
+
+def catalogue_segment(size: int, last: int) -> str:
+    """``size`` entries in one object, up to the place ``last``; made again from them at any time."""
+    return f"{CATALOGUE}{size}/{last:08d}.json"
+
+
+def catalogue_complete() -> str:
+    """A marker: every verdict of the time before the catalogue is in it."""
+    return f"{CATALOGUE}complete.json"
+
+
 def validation(batch_id: str, digest: str, name: str = "") -> str:
     batch_id, digest = identifier(batch_id, "batch id"), identifier(digest, "batch digest")
     return f"{VALIDATIONS}{batch_id}/{digest}/{name}"
@@ -129,6 +156,11 @@ def released_image(batch_id: str, digest: str, name: str) -> str:
 
 def withdrawal(batch_id: str) -> str:
     return f"{WITHDRAWALS}{identifier(batch_id, 'batch id')}.json"
+
+
+def is_withdrawal(key: str) -> bool:
+    name = key.removeprefix(WITHDRAWALS)
+    return name.endswith(".json") and is_identifier(name.removesuffix(".json"))
 
 
 def quarantine(batch_id: str, digest: str) -> str:

@@ -89,7 +89,8 @@ def test_a_hostile_batch_ends_in_quarantine_and_its_good_films_do_not(
     assert sorted(accepted_images(store)["file"]) == sorted(good)
     assert peak.bytes < 2**30
     folders = {"/".join(listed.key.split("/")[:2]) for listed in store.list_objects("")}
-    assert folders == {"incoming/hostile", "validations/hostile", "quarantine/hostile"}
+    judged = {"incoming/hostile", "validations-begun/hostile", "validations/hostile", "quarantine/hostile"}
+    assert folders == judged | {"catalogue/1", "catalogue/complete.json"}
     _check_pages(store, verdict.datasheet)
 
 

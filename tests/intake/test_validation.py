@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pneumo_tasks.intake.accepted import COLUMNS, accepted_images
-from pneumo_tasks.intake.batches import describe_batch, discover_batches, upload_batch
+from pneumo_tasks.intake.batch_list import describe_batch, discover_batches
+from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.storage import layout
 from tests.intake.conftest import rules
@@ -123,7 +124,7 @@ def test_a_batch_is_waiting_until_it_has_a_verdict(settings, store, tmp_path: Pa
 def test_an_unchanged_batch_is_not_judged_again(settings, store, tmp_path: Path) -> None:
     upload_batch(settings, store, write(tmp_path / "b", good_files(4)), "b", "train")
     first = validate_batch(settings, store, "b")
-    for listed in list(store.list_objects("incoming/b/NORMAL")):
+    for listed in list(store.list_objects("incoming/b/files")):
         store.put(listed.key, b"not read again")
     assert validate_batch(settings, store, "b") == first
 
