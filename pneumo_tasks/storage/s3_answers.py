@@ -14,6 +14,7 @@ NOT_AN_ANSWER = "NotAnAnswer"
 _WITH_ETAG = {"GetObject", "HeadObject", "PutObject", "UploadPart"}
 _IN_BODY = {"CreateMultipartUpload": ("UploadId",), "CompleteMultipartUpload": ("ETag",)}
 _NO_BODY = {204, 304}
+_PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 
 
 def refuse_what_is_no_answer(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
@@ -36,12 +37,13 @@ def why_no_answer(operation: str, status: int, headers: Mapping[str, str], body:
 
     ``body`` is bytes, or a stream that is not looked into.
     """
-    if isinstance(body, bytes) and operation != "HeadObject" and operation != "HeadBucket":
+    if isinstance(body, bytes) and not operation.startswith("Head"):
         told = headers.get("content-length")
         if told and told.isdigit() and int(told) != len(body) and status not in _NO_BODY:
             return f"{len(body)} bytes of {told} arrived"
     if not 200 <= status < 300:
-        return ""
+        # The client has made a 500 of a status of 200 with a body that is no XML.
+        return "a web page" if status >= 500 and isinstance(body, bytes) and _PAGE.match(body) else ""
     if operation in _WITH_ETAG:
         return "" if headers.get("etag") else "an object's answer without an ETag"
     if operation == "ListObjectsV2":

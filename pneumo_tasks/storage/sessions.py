@@ -58,7 +58,7 @@ def open_client(settings: Settings) -> "S3Client":
         )
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint without a scheme
         raise _unusable(settings, error) from error
-    client.meta.events.register_first("before-parse.s3", refuse_what_is_no_answer)
+    client.meta.events.register("before-parse.s3", refuse_what_is_no_answer)
     return client
 
 
