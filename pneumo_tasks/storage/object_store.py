@@ -165,7 +165,7 @@ class ObjectStore:
         for page in self._pages(Prefix=prefix):
             for entry in page.get("Contents", []):
                 key, size = entry["Key"], entry["Size"]
-                if key != prefix and not (size == 0 and key.endswith("/")):
+                if not (key.endswith("/") and (size == 0 or key == prefix)):
                     yield Listed(key, size, entry.get("LastModified"), entry.get("ETag", ""))
 
     def list_folders(self, prefix: str) -> list[str]:

@@ -50,3 +50,4 @@ def test_markers_of_folders_are_no_objects(store: ObjectStore) -> None:
     store.client.put_object(Bucket=store.bucket, Key="ledger/old/", Body=b"")
     store.put("ledger/00000001.json", b"{}")
     assert [listed.key for listed in store.list_objects("ledger/")] == ["ledger/00000001.json"]
+    assert [listed.key for listed in store.list_objects("ledger/00000001.json")] == ["ledger/00000001.json"]
