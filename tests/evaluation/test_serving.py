@@ -4,7 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pneumo_tasks.evaluation.serving import check_serving, odd_films
+from pneumo_tasks.errors import WorkerLost
+from pneumo_tasks.evaluation import serving
+from pneumo_tasks.evaluation.serving import ServingCheck, check_serving, kept_check, odd_films
+from pneumo_tasks.storage.object_store import ObjectStore
 
 
 def test_a_sound_artefact_serves_in_a_fresh_process(tiny_models: dict[str, bytes], tmp_path: Path) -> None:
@@ -40,3 +43,32 @@ def test_a_broken_artefact_says_why_it_does_not_serve(tmp_path: Path) -> None:
     assert not found.loads
     assert found.parity is None
     assert found.error.startswith("exit 1")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["import time; time.sleep(9)", "import os; os.kill(os.getpid(), 9)", "raise MemoryError",
+     "raise OSError(28, 'No space left on device')"],
+    ids=["slow", "killed", "no memory", "full disk"],
+)  # fmt: skip
+def test_a_process_that_the_machine_ended_says_nothing_about_the_model(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = tmp_path / "served.py"
+    served.write_text(script)
+    monkeypatch.setattr(serving.served_artefact, "__file__", str(served))
+    monkeypatch.setattr(serving, "_TIMEOUT_SECONDS", 1.5)
+    with pytest.raises(WorkerLost, match="not judged"):
+        check_serving(tmp_path / "model.keras", {})
+
+
+@pytest.mark.parametrize(("error", "kept"), [("no answer within 600 s", False), ("exit -9: ", False),
+                                             ("exit 1: ValueError: no layer", True)])  # fmt: skip
+def test_only_what_was_found_about_the_model_is_kept(store: ObjectStore, error: str, kept: bool) -> None:
+    check = ServingCheck(
+        loads=False, odd_films=7, odd_films_answered=0, parity=None, load_seconds=None,
+        latency_seconds=None, memory_mb=None, error=error,
+    )  # fmt: skip
+    assert kept_check(store, "check.json") is None
+    store.put_json("check.json", check.model_dump(mode="json"))
+    assert (kept_check(store, "check.json") == check) is kept

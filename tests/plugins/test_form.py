@@ -67,3 +67,14 @@ def test_every_other_request_passes_the_check_untouched(admin: TestClient, anony
     del anonymous.headers["Authorization"]
     anonymous.cookies.clear()
     assert anonymous.post(TRIGGER, json={"conf": {"recipe": "alexnet"}}).status_code == 401
+
+
+@pytest.mark.parametrize(("run_id", "said"), [("compare.20261126.vgg16", "reserved"), (":" * 100, "run id")])
+def test_a_run_id_that_no_run_can_have_is_refused_when_it_is_triggered(
+    admin: TestClient, run_id: str, said: str
+) -> None:
+    answer = admin.post(TRIGGER, json={"logical_date": None, "dag_run_id": run_id})
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+    good = admin.post(TRIGGER, json={"logical_date": None, "dag_run_id": "_x~:+"})
+    assert good.status_code == 404  # of Airflow: no DAG file was read in this process

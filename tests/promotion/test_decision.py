@@ -1,11 +1,14 @@
 import pytest
 
+from pneumo_tasks.errors import UnsafeStore
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate, read_evaluation
 from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
+from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import SNAPSHOT, Story
 from tests.promotion.judging import judge
 
@@ -63,3 +66,20 @@ def test_a_run_with_nothing_new_says_so(story: Story, snapshot_id: str | None) -
     record_nothing_new(story.store, "quiet", snapshot_id, "no new image was accepted")
     run = show_run(story.store, "quiet")
     assert (run.state, run.decision, run.reason) == ("success", "nothing-new", "no new image was accepted")
+
+
+def test_a_store_that_failed_its_own_test_decides_no_snapshot(
+    story: Story, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(store: ObjectStore) -> None:
+        raise UnsafeStore("the store ignored If-None-Match: *")
+
+    decided = layout.dataset(SNAPSHOT, "decisions/")
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "check_conditional_writes", fails)
+        run_id = judge(settings, story, "unsafe")
+    assert read_decision(story.store, run_id).decision == "rejected"
+    assert list(story.store.list_objects(decided)) == []
+    assert read_ledger(story.store) == []
+    judge(settings, story, "weak", "weak")
+    assert len(list(story.store.list_objects(decided))) == 1
