@@ -8,6 +8,8 @@ Usage: python benchmarks/requests_runs.py [--entries N] [--runs N] [--stages N]
 
 import argparse
 import json
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -45,7 +47,7 @@ def main(entries: int, runs: int, stages: int) -> None:
             })  # fmt: skip
             measure_all(settings, fill(settings, Path(folder), entries, runs, stages))
         finally:
-            seaweedfs.stop(server)
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def fill(settings: Settings, folder: Path, entries: int, runs: int, stages: int) -> str:
