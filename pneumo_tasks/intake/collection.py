@@ -9,12 +9,12 @@ import pandas as pd
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
 from pneumo_tasks.films.views import view_of
 from pneumo_tasks.intake import patients
-from pneumo_tasks.intake.archives import NOT_SENT, Source, label_of, list_members, read_source
+from pneumo_tasks.intake.archives import NOT_SENT, Source, label_of
 from pneumo_tasks.intake.batches import Batch, read_files
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
 from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest
-from pneumo_tasks.intake.proofs import read_sent
+from pneumo_tasks.intake.proofs import prove_archive, read_member, read_sent
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -77,7 +77,8 @@ def _of_archive(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[st
     key = layout.incoming(batch.batch_id, batch.archive)
     if batch.files_sha256 and not store.exists(key):
         key = layout.incoming_file(batch.batch_id, batch.files_sha256)
-    members = {member.file: member for member in list_members(store, key, batch.archive)}
+    proven = prove_archive(store, key, batch.archive, batch.files_sha256)
+    members = {member.file: member for member in proven}
     listed = members.pop("images.csv", None)
     if listed:
         return _manifest(_read(store, listed), f"{key}/images.csv"), members
@@ -96,7 +97,7 @@ def _read(store: ObjectStore, source: Source) -> bytes:
         found = source.fault or f"{source.size} bytes, limit {MAX_BYTES}"
         raise BadBatch("images.csv in the archive cannot be read", where=source.key, found=found)
     try:
-        return read_source(store, source, MAX_BYTES)
+        return read_member(store, source, MAX_BYTES)
     except BadData as error:
         raise BadBatch(
             "images.csv in the archive cannot be read", where=source.key, found=str(error)

@@ -18,9 +18,9 @@ from PIL import Image
 
 from pneumo_tasks.errors import BadData, ObjectMissing, WorkerLost
 from pneumo_tasks.films.imaging import Grey, Limits
-from pneumo_tasks.intake.archives import NOT_SENT, Source, read_source
+from pneumo_tasks.intake.archives import NOT_SENT, Source
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
-from pneumo_tasks.intake.proofs import read_proven
+from pneumo_tasks.intake.proofs import read_member, read_proven
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_reader import Fetched, ObjectReader
@@ -185,7 +185,7 @@ def _fetch(reader: ObjectReader, source: Source, most: int) -> Fetched | Facts:
             return Facts(source.file, source.key, bytes=source.size)
         if source.offset is None:
             return read_proven(reader, source)
-        member = read_source(reader.store, source, most)
+        member = read_member(reader.store, source, most)
         return Fetched(member, sha256(member))
     except ObjectMissing:
         return Facts(source.file, source.key, present=False)
