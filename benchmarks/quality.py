@@ -25,7 +25,14 @@ import numpy as np
 from dishonest import train_dishonestly
 from training_bucket import open_bucket
 
-from pneumo_tasks.dataset.snapshots import assemble_dataset, snapshot_summary, test_rows
+from pneumo_tasks.dataset.snapshots import (
+    SnapshotRef,
+    assemble_dataset,
+    snapshot_summary,
+    test_rows,
+    training_rows,
+)
+from pneumo_tasks.dataset.splits import VALIDATION_FOLD
 from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.intervals import intervals
 from pneumo_tasks.evaluation.looks import count_looks
@@ -33,11 +40,12 @@ from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.recipe_comparison import ComparedRecipe, compare_recipes
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
 from pneumo_tasks.intake.batch_list import discover_batches
+from pneumo_tasks.intake.register import draw
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local.demo_data import batches_in, hand_in
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.export.candidate import read_candidate
 from pneumo_tasks.training.fitting.cross_fitted_head import load_held_out
 from pneumo_tasks.training.fitting.stage_choice import score_reframed_auc
@@ -71,15 +79,12 @@ def _seeded(
     settings: Settings, store: ObjectStore, options: argparse.Namespace, seed: int
 ) -> Iterator[dict[str, Any]]:
     """One row for each recipe, with the folds and the numbers drawn from ``seed``."""
-    seeded = settings.model_copy(
-        update={
-            "seed": settings.seed + seed,
-            "split_salt": settings.split_salt + (f"-{seed}" if seed else ""),
-        }
-    )
+    seeded = settings.model_copy(update={"seed": settings.seed + seed})
     snapshot = assemble_dataset(seeded, store)
     if snapshot is None:
         sys.exit("no image was accepted")
+    if seed:
+        snapshot = _with_other_folds(seeded, store, snapshot, f"seed {seed}")
     for name in options.recipes:
         table = compare_recipes(seeded, store, snapshot.snapshot_id, [name], options.open_test_set)
         chosen = seeded.model_copy(update={"recipe": name})
@@ -92,6 +97,22 @@ def _seeded(
         found = train_dishonestly(given, store, run_id, snapshot.snapshot_id)
         yield {"recipe": f"DISHONEST {DISHONEST}", "seed": seeded.seed,
                "test_set_id": snapshot.test_set_id, "dishonest": found}  # fmt: skip
+
+
+def _with_other_folds(
+    settings: Settings, store: ObjectStore, snapshot: SnapshotRef, salt: str
+) -> SnapshotRef:
+    """The same snapshot with its training patients in other folds; the register keeps its own."""
+    rows = training_rows(store, snapshot.snapshot_id)
+    rows["fold"] = [int(draw(patient, salt, "fold") * settings.folds) for patient in rows["patient"]]
+    rows["split"] = rows["fold"].map(lambda fold: "validation" if fold == VALIDATION_FOLD else "train")
+    other = sha256(f"{snapshot.snapshot_id} {salt} {settings.folds}".encode())[:16]
+    summary = snapshot_summary(store, snapshot.snapshot_id).model_copy(update={"snapshot_id": other})
+    store.put(layout.dataset(other, "training.parquet"), rows.to_parquet(index=False))
+    test = store.read(layout.dataset(snapshot.snapshot_id, "test.parquet"))
+    store.put(layout.dataset(other, "test.parquet"), test)
+    store.put_json(layout.dataset(other, "summary.json"), summary.model_dump(mode="json"))
+    return snapshot.model_copy(update={"snapshot_id": other})
 
 
 def _row(

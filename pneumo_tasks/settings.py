@@ -46,9 +46,16 @@ class Settings(BaseSettings):
     patient_pattern: str = Field(
         PUBLIC_PATIENT_PATTERN, description="Groups of a file name that form the patient key"
     )
-    test_share: Share = Field(0.1, description="Share of patients that an 'auto' batch gives to the test set")
+    test_share: Share = Field(
+        0.1, description="Share of new patients that an 'auto' batch gives to the test set"
+    )
     folds: int = Field(5, ge=2, le=20, description="Patient folds; fold 0 is the validation split")
-    split_salt: str = Field("pneumo", description="Key of the patient hash; changing it moves patients")
+    split_salt: str = Field(
+        "", description="Key of the patient hash of a new register; empty: drawn, and kept with the register"
+    )
+    patient_site: bool = Field(
+        False, description="The site is part of the patient key: only where sites number independently"
+    )
 
     # how
     recipe: str = Field("vgg16-standard-frame", description="Name of a training recipe")

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
 from pneumo_tasks.dataset.shards import assign_shards
-from pneumo_tasks.dataset.splits import assign_splits, drop_duplicates, independence_checks
-from pneumo_tasks.errors import BadData
+from pneumo_tasks.dataset.splits import assign_splits, drop_duplicates, independence_checks, wishes_of
+from pneumo_tasks.errors import BadData, ObjectMissing
 from pneumo_tasks.intake.accepted import accepted_images, accepted_verdicts
+from pneumo_tasks.intake.patients import canonical_key
+from pneumo_tasks.intake.register import Home, enrol_patients, found_register, read_register
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -70,13 +72,14 @@ def assemble_dataset(settings: Settings, store: ObjectStore) -> SnapshotRef | No
     Guarantees that no patient and no pixels are in two splits. ``new`` says whether no run has
     decided on this snapshot yet. Raises BadData where a split lacks a class.
     """
-    accepted = accepted_images(store)
+    accepted = accepted_images(store, settings.patient_site)
     if accepted.empty:
         return None
     kept, duplicates = drop_duplicates(accepted)
-    assigned, misplaced = assign_splits(
-        kept, test_share=settings.test_share, folds=settings.folds, salt=settings.split_salt
-    )
+    register = read_register(store)
+    register = found_register(settings, store, {} if register else former_homes(store))
+    register = enrol_patients(settings, store, register, wishes_of(kept))
+    assigned, misplaced = assign_splits(kept, register.homes)
     assigned, unchosen = _choose(assigned, settings.batches)
     excluded = pd.concat([duplicates, misplaced, unchosen])
     training = assigned[assigned["split"] != "test"].copy()
@@ -92,14 +95,47 @@ def assemble_dataset(settings: Settings, store: ObjectStore) -> SnapshotRef | No
             "the splits are not independent", found=", ".join(failed), do="Report this: it is a defect."
         )
     _write(store, summary, training, test)
+    shards = training_rows(store, snapshot_id)["shard"]  # those of the snapshot, if it was there already
     log.info("snapshot %s: %s, %d excluded", snapshot_id, summary.counts, len(excluded))
     return SnapshotRef(
         snapshot_id=snapshot_id,
         test_set_id=test_set_id,
         **{split: int((assigned["split"] == split).sum()) for split in SPLITS},
-        shards=list(dict.fromkeys(training["shard"])),
+        shards=list(dict.fromkeys(shards)),
         new=next(iter(store.list_objects(layout.dataset(snapshot_id, "decisions/"))), None) is None,
     )
+
+
+def former_homes(store: ObjectStore) -> dict[str, Home]:
+    """Where every snapshot ever made had its patients; where two disagree, the newer one is right.
+
+    A bucket of an earlier release begins its register with these. Empty where there is no snapshot.
+    """
+    made = []
+    for snapshot_id in store.list_folders(layout.DATASETS):
+        try:
+            made.append((snapshot_summary(store, snapshot_id).created_at, snapshot_id))
+        except ObjectMissing:
+            continue  # an assembly that died before its last write
+    homes: dict[str, Home] = {}
+    moved: set[str] = set()
+    for _, snapshot_id in sorted(made, reverse=True):
+        for patient, home in _homes_of(store, snapshot_id).items():
+            if homes.setdefault(patient, home).split != home.split:
+                moved.add(patient)
+    if moved:
+        log.warning("%d patients changed their split between snapshots: the newest one counts", len(moved))
+    return homes
+
+
+def _homes_of(store: ObjectStore, snapshot_id: str) -> dict[str, Home]:
+    rows = training_rows(store, snapshot_id)
+    train = dict(zip(rows["patient"].map(canonical_key), rows["fold"], strict=True))
+    test = set(test_rows(store, snapshot_id)["patient"].map(canonical_key))
+    return {
+        **{patient: Home(split="train", fold=int(fold)) for patient, fold in train.items()},
+        **{patient: Home(split="test", fold=-1) for patient in test},
+    }
 
 
 def training_rows(store: ObjectStore, snapshot_id: str) -> pd.DataFrame:

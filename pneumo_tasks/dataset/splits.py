@@ -3,10 +3,12 @@
 Pure functions over the frame of accepted images (see ``intake.accepted``).
 """
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+
+from pneumo_tasks.intake.register import Home, Wish
 
 VALIDATION_FOLD = 0
 
@@ -24,16 +26,10 @@ class Check:
         return "pass" if self.value <= self.limit else "fail"
 
 
-def patient_draw(patient: str, salt: str, purpose: str) -> float:
-    """A number in [0, 1) that depends on the patient, the salt and the purpose, and on nothing else."""
-    digest = hashlib.blake2b(f"{purpose}\0{patient}".encode(), key=salt.encode()[:64], digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
-
-
 def drop_duplicates(accepted: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep one image of each set of equal pixels, and none where the labels disagree.
 
-    Returns (kept, excluded); excluded has an additional column ``reason``. The oldest batch wins,
+    Returns (kept, excluded); excluded has an additional column ``reason``. The batch accepted first wins,
     then the batch id, then the file name, so the result does not depend on the order of the rows.
     """
     ordered = accepted.sort_values(["created_at", "batch_id", "file"], kind="stable")
@@ -46,37 +42,31 @@ def drop_duplicates(accepted: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]
     return ordered[~conflicting & ~repeated], excluded
 
 
-def assign_splits(
-    kept: pd.DataFrame, *, test_share: float, folds: int, salt: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give every patient one split and one fold; returns (assigned, excluded).
+def wishes_of(kept: pd.DataFrame) -> list[Wish]:
+    """Each patient with the split that its batch asked for, in the order of acceptance.
 
-    The split a patient came with first stays; images that come later for another split are
-    excluded with a reason. A patient of an ``auto`` batch goes to the test set by a keyed hash.
-    Fold 0 of the training patients is the validation split; folds are drawn by the same hash, so
-    that growing data never moves a patient.
+    That order is ours: the moment a batch was accepted, never the clock of its sender.
     """
     ordered = kept.sort_values(["created_at", "batch_id", "file"], kind="stable")
-    first_wish = ordered.groupby("patient")["split"].first()
-    drawn = pd.Series(
-        [
-            "test" if patient_draw(patient, salt, "test") < test_share else "train"
-            for patient in first_wish.index
-        ],
-        index=first_wish.index,
-        dtype=object,
-    )
-    home = first_wish.where(first_wish != "auto", drawn)
-    patient_home = ordered["patient"].map(home)
-    misplaced = (ordered["split"] != "auto") & (ordered["split"] != patient_home)
-    excluded = ordered.assign(reason="patient is already in the split " + patient_home.astype(str))[misplaced]
+    return list(zip(ordered["patient"], ordered["split"], strict=True))
+
+
+def assign_splits(kept: pd.DataFrame, homes: Mapping[str, Home]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give every image the split and fold of its patient's home; returns (assigned, excluded).
+
+    ``homes`` has every patient of ``kept``. Images that were sent for another split than the home are
+    excluded with a reason. Fold 0 of the training patients is the validation split.
+    """
+    ordered = kept.sort_values(["created_at", "batch_id", "file"], kind="stable")
+    home = ordered["patient"].map({patient: found.split for patient, found in homes.items()})
+    misplaced = (ordered["split"] != "auto") & (ordered["split"] != home)
+    excluded = ordered.assign(reason="patient is already in the split " + home.astype(str))[misplaced]
     assigned = ordered[~misplaced].copy()
-    assigned["split"] = patient_home[~misplaced]
-    fold = {patient: int(patient_draw(patient, salt, "fold") * folds) for patient in home.index}
-    assigned["fold"] = assigned["patient"].map(fold).astype("int64").where(assigned["split"] == "train", -1)
-    assigned.loc[(assigned["split"] == "train") & (assigned["fold"] == VALIDATION_FOLD), "split"] = (
-        "validation"
-    )
+    assigned["split"] = home[~misplaced]
+    fold = assigned["patient"].map({patient: found.fold for patient, found in homes.items()})
+    assigned["fold"] = fold.astype("int64").where(assigned["split"] == "train", -1)
+    validation = (assigned["split"] == "train") & (assigned["fold"] == VALIDATION_FOLD)
+    assigned.loc[validation, "split"] = "validation"
     return assigned, excluded
 
 

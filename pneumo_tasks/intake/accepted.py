@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from pneumo_tasks.intake.catalogue import Catalogue, Entry, open_catalogue
 from pneumo_tasks.intake.manifests import OPTIONAL
+from pneumo_tasks.intake.patients import canonical, canonical_key
 from pneumo_tasks.intake.verdicts import BatchVerdict
 from pneumo_tasks.intake.withdrawals import withdrawn_batches
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -19,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 
 KNOWN = (
-    "file", "label", "patient", "sha256", "pixel_digest", "phash",
+    "file", "label", "patient", "patient_id", "site", "sha256", "pixel_digest", "phash",
     "width", "height", "bytes", "grey_mean", "grey_deviation", "clipped_share",
 )  # fmt: skip
 _FORMERLY = {"pixel_digest": "pixel_sha256"}  # facts written before the digest was BLAKE3
@@ -40,34 +41,52 @@ def accepted_verdicts(store: ObjectStore) -> list[BatchVerdict]:
     return [entry.verdict for entry in accepted_entries(store)]
 
 
-def accepted_images(store: ObjectStore) -> pd.DataFrame:
+def accepted_images(store: ObjectStore, site_in_key: bool = False) -> pd.DataFrame:
     """One row per accepted image of all accepted batches: COLUMNS, those of OPTIONAL that are given.
 
     ``created_at`` orders the batches as they were accepted: it is our time, never the sender's.
+    Patients are in the canonical form of today, whatever release judged the batch.
     Sorted by batch and file; empty, with all of COLUMNS, where nothing was accepted.
     """
     entries = accepted_entries(store)
     with ThreadPoolExecutor(8) as pool:
-        frames = list(pool.map(lambda entry: _rows_of(store, entry), entries))
+        frames = list(pool.map(lambda entry: _rows_of(store, entry, site_in_key), entries))
     frames = [frame for frame in frames if not frame.empty]
     if not frames:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
     return pd.concat(frames).sort_values(["batch_id", "file"], kind="stable").reset_index(drop=True)
 
 
-def _rows_of(store: ObjectStore, entry: Entry) -> pd.DataFrame:
+def _rows_of(store: ObjectStore, entry: Entry, site_in_key: bool) -> pd.DataFrame:
     facts, batch = read_facts(store, entry.verdict), entry.batch
     rows = facts[facts["rule"].isna()].copy()
     rows["batch_id"], rows["split"] = batch.batch_id, batch.split
     rows["synthetic"], rows["created_at"] = batch.synthetic, f"{entry.seq:08d} {entry.verdict.validated_at}"
+    rows["patient"] = keys_of_today(rows, site_in_key)
     given = [name for name in OPTIONAL if name in rows]
     for name in ("width", "height", "bytes"):
         rows[name] = rows[name].astype("int64")
     return rows[[*COLUMNS, *given]]
 
 
+def keys_of_today(rows: pd.DataFrame, site_in_key: bool) -> pd.Series:
+    """The column ``patient`` in canonical form; where the site is no part of the key, without it.
+
+    Earlier releases put the site in front of an id where a batch stated one.
+    """
+    keys = rows["patient"].map(lambda key: canonical_key(key) if isinstance(key, str) else key)
+    if site_in_key or "site" not in rows or "patient_id" not in rows:
+        return keys
+    stated = rows["site"].fillna("").map(canonical)
+    prefixed = (stated != "") & (keys.str.partition(":")[0] == stated) & (rows["patient_id"].fillna("") != "")
+    return keys.where(~prefixed, "patient:" + keys.str.partition(":")[2])
+
+
 def known_films(
-    store: ObjectStore, except_batches: Collection[str] = (), catalogue: Catalogue | None = None
+    store: ObjectStore,
+    except_batches: Collection[str] = (),
+    catalogue: Catalogue | None = None,
+    site_in_key: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What a new batch is compared with: (accepted, disputed) films of the accepted batches.
 
@@ -78,7 +97,7 @@ def known_films(
     entries = accepted_entries(store, catalogue)
     verdicts = [entry.verdict for entry in entries if entry.verdict.batch_id not in except_batches]
     with ThreadPoolExecutor(8) as pool:
-        frames = list(pool.map(lambda verdict: _known_of(store, verdict), verdicts))
+        frames = list(pool.map(lambda verdict: _known_of(store, verdict, site_in_key), verdicts))
     columns = [*KNOWN, "rule", "batch_id", "facts_key", "split"]
     films = (
         pd.concat(frames, ignore_index=True)
@@ -103,9 +122,10 @@ def read_thumbnails(store: ObjectStore, films: pd.DataFrame) -> list[bytes]:
     return [found[key] for key in zip(films["facts_key"], films["file"], strict=True)]
 
 
-def _known_of(store: ObjectStore, verdict: BatchVerdict) -> pd.DataFrame:
+def _known_of(store: ObjectStore, verdict: BatchVerdict, site_in_key: bool) -> pd.DataFrame:
     key = verdict.evidence("facts.parquet")
     films = _columns_of(store, key, [*KNOWN, "rule"])
+    films["patient"] = keys_of_today(films, site_in_key)
     return films.assign(batch_id=verdict.batch_id, facts_key=key, split=verdict.split)
 
 

@@ -45,9 +45,22 @@ def check_batch(
         *_class_counts(settings, facts[facts["rule"].isna()]),
         *_class_ratio(settings, facts[facts["rule"].isna()], accepted),
         *_count(facts, unlisted, declared),
+        *_look_alikes(facts[facts["rule"].isna()], accepted),
         _check("all-files-listed", f"{unlisted} files are not in images.csv", "0", unlisted == 0, "warning"),
         *(check for drift in drifts for check in _drift_checks(settings, drift)),
     ]
+
+
+def _look_alikes(good: pd.DataFrame, accepted: pd.DataFrame) -> Iterator[Check]:
+    """Ids that are one patient although they are written differently: a person should know of it."""
+    spelled = [frame[["patient", "patient_id"]] for frame in (good, accepted) if "patient_id" in frame]
+    if not spelled or good.empty:
+        return
+    known = pd.concat(spelled).dropna()
+    known = known[(known["patient_id"] != "") & known["patient"].isin(good["patient"])]
+    several = int((known.groupby("patient")["patient_id"].nunique() > 1).sum())
+    value = f"{several} patients are spelled in several ways (case, zeros, spaces)"
+    yield _check("ids-look-alike", value, "0", several == 0, "warning")
 
 
 def _count(facts: pd.DataFrame, unlisted: int, declared: int) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """From a batch to its facts: a row for each line of images.csv, or for each member of an archive."""
 
 import logging
+import re
 import time
 from dataclasses import fields
 
@@ -13,7 +14,7 @@ from pneumo_tasks.intake.archives import NOT_SENT, Source, label_of
 from pneumo_tasks.intake.batches import Batch, read_files
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
-from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest
+from pneumo_tasks.intake.manifests import MAX_BYTES, id_fault, path_fault, read_manifest
 from pneumo_tasks.intake.proofs import prove_archive, read_member, read_sent
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -107,16 +108,16 @@ def _read(store: ObjectStore, source: Source) -> bytes:
 def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
     """Who and which view: the manifest decides, then the DICOM file, then the file name."""
     pattern = patients.compiled(assignment.settings.patient_pattern)
+    site_in_key = assignment.settings.patient_site
     sites = facts["site"] if "site" in facts else pd.Series("", index=facts.index)
     dicom = facts["format"] == "DICOM"
     keys = [
-        patients.from_column(given, site)
-        or patients.from_column(pseudonym, site or "dicom")
-        or patients.from_file_name(file.rsplit("/", 1)[-1], pattern)
+        _key(file, given, site if site_in_key else "", pseudonym, pattern)
         for file, given, site, pseudonym in zip(
             facts["file"], facts["patient_id"], sites, facts["pseudonym"].where(dicom).fillna(""), strict=True
         )
     ]
+    several = _of_several(facts["file"], keys)
     why = _NO_KEY if assignment.settings.pseudonym_key is None else "the DICOM file has no PatientID"
     views = facts["dicom_view"].fillna("")
     if "view" in facts:
@@ -125,15 +126,48 @@ def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
         facts = facts.assign(view=views)
     return facts.assign(
         patient=_objects([str(key) if key else None for key in keys]),
-        family=_objects([key.family if key else None for key in keys]),
+        family=_objects([(key.shown or key.family) if key else None for key in keys]),
         patient_fault=_objects(
             [
-                None if key else why if is_dicom else "no patient id"
-                for key, is_dicom in zip(keys, dicom, strict=True)
+                "images.csv lists the file for several patients"
+                if file in several
+                else None
+                if key
+                else _why_nobody(given, why if is_dicom else "no patient id")
+                for file, key, is_dicom, given in zip(
+                    facts["file"], keys, dicom, facts["patient_id"], strict=True
+                )
             ]
         ),
         view_fault=_objects([_view_fault(assignment.settings, view) for view in views]),
     ).drop(columns=["pseudonym", "dicom_view"])
+
+
+def _key(
+    file: str, given: str, site: str, pseudonym: str, pattern: re.Pattern[str]
+) -> patients.PatientKey | None:
+    """The key by the manifest, else the DICOM file, else the name; None where the manifest's id is wrong."""
+    if _wrong_id(given):
+        return None
+    return (
+        patients.from_column(given, site)
+        or patients.from_column(pseudonym, site, dicom=True)
+        or patients.from_file_name(file.rsplit("/", 1)[-1], pattern)
+    )
+
+
+def _wrong_id(given: str) -> str | None:
+    return (patients.id_fault(given) or id_fault(given)) if given else None
+
+
+def _why_nobody(given: str, otherwise: str) -> str:
+    return _wrong_id(given) or otherwise
+
+
+def _of_several(files: pd.Series, keys: list[patients.PatientKey | None]) -> set[str]:
+    """The files that images.csv lists for more than one patient."""
+    named = pd.Series([str(key) if key else "" for key in keys], index=files.index)
+    return set(files[named.groupby(files).transform("nunique") > 1])
 
 
 def _view_fault(settings: Settings, view: str) -> str | None:

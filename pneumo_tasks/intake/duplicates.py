@@ -5,7 +5,11 @@ label, patient, sha256, pixel_digest), ``accepted`` what ``accepted.accepted_ima
 Each function returns, for every row of ``films``, None or the other side in words.
 """
 
+from collections.abc import Mapping
+
 import pandas as pd
+
+from pneumo_tasks.intake.register import Home
 
 
 def other_labels(films: pd.DataFrame, batch: pd.DataFrame, accepted: pd.DataFrame) -> pd.Series:
@@ -54,8 +58,10 @@ def disputes(films: pd.DataFrame, disputed: pd.DataFrame) -> pd.Series:
     return _series(films, [known.get(pixels) for pixels in films["pixel_digest"]])
 
 
-def other_splits(films: pd.DataFrame, split: str, accepted: pd.DataFrame) -> pd.Series:
-    """Films of a patient whom an accepted batch placed in the other split.
+def other_splits(
+    films: pd.DataFrame, split: str, accepted: pd.DataFrame, homes: Mapping[str, Home]
+) -> pd.Series:
+    """Films of a patient who is in the other split by the register, or by an accepted batch.
 
     A batch of split ``auto`` never clashes: its patients go where they already are.
     """
@@ -65,7 +71,12 @@ def other_splits(films: pd.DataFrame, split: str, accepted: pd.DataFrame) -> pd.
     known = dict(
         zip(elsewhere["patient"], elsewhere["split"] + " (" + elsewhere["batch_id"] + ")", strict=True)
     )
-    return _series(films, [known.get(patient) for patient in films["patient"]])
+    registered = {
+        p: f"{home.split} (register of patients)" for p, home in homes.items() if home.split != split
+    }
+    here = {patient for patient in films["patient"] if patient in homes and patient not in registered}
+    found = {patient: place for patient, place in {**known, **registered}.items() if patient not in here}
+    return _series(films, [found.get(patient) for patient in films["patient"]])
 
 
 def _place(accepted: pd.DataFrame) -> pd.Series:

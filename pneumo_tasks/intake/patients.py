@@ -1,11 +1,15 @@
-"""Who a film belongs to: a patient key is a family and an id, never a number alone."""
+"""Who a film belongs to: a patient key is a family and an id, in one canonical form, never a number alone."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from pneumo_tasks.errors import BadConfiguration
 
-_NO_SITE = "patient"
+RULE = "nfkc-casefold-1"  # the name of the canonical form, kept with the register of patients
+MAX_ID = 64
+_NO_SITE, _DICOM = "patient", "dicom"
+_DROPPED = ("Cc", "Cf", "Zs", "Zl", "Zp")  # control and format characters, spaces of every kind
 
 
 @dataclass(frozen=True)
@@ -13,14 +17,44 @@ class PatientKey:
     """One patient. ``str`` gives ``family:id``, the form that every table and split uses.
 
     The family belongs to the key because archives number their patients independently: in the
-    public data set person1_bacteria and person1_virus are two children.
+    public data set person1_bacteria and person1_virus are two children. ``shown`` is the family as it
+    was written, for people.
     """
 
     family: str
     id: str
+    shown: str = ""
 
     def __str__(self) -> str:
         return f"{self.family}:{self.id}"
+
+
+def canonical(text: str) -> str:
+    """The one form of an id or a family: NFKC, casefolded, digits as 0-9, without spaces or invisibles.
+
+    A number loses its leading zeros, for spreadsheets drop them. Idempotent. What remains may be empty.
+    """
+    digits = "".join(_digit(letter) for letter in unicodedata.normalize("NFKC", text))
+    kept = "".join(letter for letter in digits.casefold() if unicodedata.category(letter) not in _DROPPED)
+    kept = unicodedata.normalize("NFKC", kept)
+    return (kept.lstrip("0") or "0") if kept.isascii() and kept.isdigit() else kept
+
+
+def canonical_key(key: str) -> str:
+    """``family:id`` in canonical form: what earlier releases wrote becomes the key of today."""
+    family, colon, number = key.partition(":")
+    return f"{canonical(family)}:{canonical(number)}" if colon else canonical(key)
+
+
+def id_fault(text: str) -> str | None:
+    """Why an id may not enter the system; None where it may."""
+    if any(unicodedata.category(letter) in ("Cs", "Cn", "Co") for letter in text):
+        return "the id holds characters that cannot be written down"
+    if len(text) > MAX_ID:
+        return f"the id has {len(text)} characters, limit {MAX_ID}"
+    if text and not canonical(text):
+        return "the id holds nothing but spaces and invisible characters"
+    return None
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -38,10 +72,14 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return found
 
 
-def from_column(patient_id: str, site: str = "") -> PatientKey | None:
-    """The key that a manifest states; None where its patient_id is empty."""
-    patient_id, site = patient_id.strip(), site.strip()
-    return PatientKey(site or _NO_SITE, patient_id) if patient_id else None
+def from_column(patient_id: str, site: str = "", dicom: bool = False) -> PatientKey | None:
+    """The key that a manifest or a DICOM pseudonym states; None where it is empty or not allowed.
+
+    ``site`` is given where the site is part of the key (``PNEUMO_PATIENT_SITE``), and never otherwise.
+    """
+    if id_fault(patient_id) or not canonical(patient_id):
+        return None
+    return PatientKey(canonical(site) or (_DICOM if dicom else _NO_SITE), canonical(patient_id), site.strip())
 
 
 def from_file_name(name: str, pattern: re.Pattern[str]) -> PatientKey | None:
@@ -52,7 +90,11 @@ def from_file_name(name: str, pattern: re.Pattern[str]) -> PatientKey | None:
     match = pattern.search(name)
     groups = [group for group in match.groups() if group] if match else []
     numbers = [group for group in groups if group.isdecimal()]
-    if len(numbers) != 1:
+    if len(numbers) != 1 or id_fault(numbers[0]):
         return None
     family = "-".join(group for group in groups if not group.isdecimal())
-    return PatientKey(family or _NO_SITE, numbers[0].lstrip("0") or "0")
+    return PatientKey(canonical(family) or _NO_SITE, canonical(numbers[0]), family)
+
+
+def _digit(letter: str) -> str:
+    return str(unicodedata.decimal(letter)) if letter.isdecimal() else letter

@@ -3,7 +3,8 @@
 import io
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
@@ -21,6 +22,7 @@ from pneumo_tasks.intake.duplicates import disputes, duplicates, other_labels, o
 from pneumo_tasks.intake.expectations import Judgement, judge
 from pneumo_tasks.intake.inspectors import Assignment
 from pneumo_tasks.intake.near_duplicates import near_duplicates
+from pneumo_tasks.intake.register import Home, read_register
 from pneumo_tasks.intake.rules import file_rules, film_rules, relation_rules
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.journal import now
@@ -32,6 +34,16 @@ log = logging.getLogger(__name__)
 
 Collected = tuple[pd.DataFrame, int]
 ThumbnailsOf = Callable[[pd.DataFrame], list[bytes]]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a batch is compared with: films that count, films in dispute, and where patients are."""
+
+    accepted: pd.DataFrame
+    disputed: pd.DataFrame
+    thumbnails_of: ThumbnailsOf
+    homes: Mapping[str, Home]
 
 
 def validate_batch(settings: Settings, store: ObjectStore, batch_id: str) -> BatchVerdict:
@@ -111,9 +123,11 @@ def _judge_batch(
     collected: Collected,
 ) -> BatchVerdict:
     facts, unlisted = collected[0].copy(), collected[1]
-    accepted, disputed = known_films(store, [batch.batch_id, *batch.replaces], catalogue)
-    thumbnails_of = partial(read_thumbnails, store)
-    facts, judgements = apply_rules(settings, batch.split, facts, accepted, disputed, thumbnails_of)
+    others = [batch.batch_id, *batch.replaces]
+    accepted, disputed = known_films(store, others, catalogue, settings.patient_site)
+    thumbnails_of, register = partial(read_thumbnails, store), read_register(store)
+    known = Known(accepted, disputed, thumbnails_of, register.homes if register else {})
+    facts, judgements = apply_rules(settings, batch.split, facts, known)
     rejected = quarantine.rejections(pd.concat([j.failures for j in judgements], ignore_index=True))
     facts["rule"] = pd.Series(rejected.set_index("row")["rule"], dtype=object).reindex(facts.index)
 
@@ -152,9 +166,7 @@ def apply_rules(
     settings: Settings,
     split: str,
     facts: pd.DataFrame,
-    accepted: pd.DataFrame,
-    disputed: pd.DataFrame,
-    thumbnails_of: ThumbnailsOf,
+    known: Known,
 ) -> tuple[pd.DataFrame, list[Judgement]]:
     """Judge each row alone, then the rows that stand among each other and the known ones.
 
@@ -162,15 +174,16 @@ def apply_rules(
     """
     alone = judge(facts, [*file_rules(settings), *film_rules(settings)], "films")
     films = facts[~facts.index.isin(alone.failures["row"])]
+    accepted = known.accepted
     facts["other_label"] = other_labels(films, facts, accepted).reindex(facts.index)
     films = films[facts.loc[films.index, "other_label"].isna()]
-    facts["disputed_in"] = disputes(films, disputed).reindex(facts.index)
+    facts["disputed_in"] = disputes(films, known.disputed).reindex(facts.index)
     films = films[facts.loc[films.index, "disputed_in"].isna()]
     facts["duplicate_of"] = duplicates(films, accepted).reindex(facts.index)
     films = films[facts.loc[films.index, "duplicate_of"].isna()]
-    near = near_duplicates(films, accepted, settings.near_duplicate_bits, thumbnails_of)
+    near = near_duplicates(films, accepted, settings.near_duplicate_bits, known.thumbnails_of)
     facts["near_duplicate_of"] = near.reindex(facts.index)
-    facts["other_split"] = other_splits(films, split, accepted).reindex(facts.index)
+    facts["other_split"] = other_splits(films, split, accepted, known.homes).reindex(facts.index)
     return facts, [alone, judge(facts, relation_rules(settings), "relations")]
 
 

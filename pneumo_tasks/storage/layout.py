@@ -25,6 +25,8 @@ MODELS = "models/"
 COMPARED = "compare."
 PROTOCOLS = "protocols/"
 OUTCOMES = "outcomes/"
+REGISTER = "register/register.json"
+REGISTERED = "register/patients/"
 STORE_PROBES = "store-probes/"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -165,6 +167,11 @@ def is_withdrawal(key: str) -> bool:
 
 def quarantine(batch_id: str, digest: str) -> str:
     return f"quarantine/{identifier(batch_id, 'batch id')}/{identifier(digest, 'batch digest')}/rejected.csv"
+
+
+def registered(seq: int) -> str:
+    """The patients that one assembly saw for the first time."""
+    return f"{REGISTERED}{seq:08d}.json"
 
 
 def dataset(snapshot_id: str, name: str = "") -> str:

@@ -13,6 +13,7 @@ from pneumo_tasks.dataset.snapshots import (
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
+from pneumo_tasks.intake.withdrawals import withdraw_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -123,3 +124,94 @@ def test_a_run_may_choose_its_batches_but_not_its_test_set(
     assert only_test == snapshot  # the same images make the same snapshot
     with pytest.raises(BadData, match="no image of the batch train-9 can be used"):
         assemble_dataset(settings.model_copy(update={"batches": ("train-1", "train-9")}), store)
+
+
+def columned(folder: Path, films: Path, ids: list[str], half: str = "train") -> Path:
+    """A folder of some films with images.csv that names these patients."""
+    files = sorted((films / half).rglob("*.png")) or sorted(
+        p for p in (films / half).rglob("*") if p.is_file()
+    )
+    folder.mkdir()
+    lines = ["path,label,patient_id"]
+    for number, (file, patient) in enumerate(zip(files, ids, strict=False)):
+        (folder / f"{number}{file.suffix}").write_bytes(file.read_bytes())
+        lines.append(f"{number}{file.suffix},{file.parent.name},{patient}")
+    (folder / "images.csv").write_text("\n".join(lines))
+    return folder
+
+
+def splits(store: ObjectStore, snapshot: SnapshotRef) -> dict[str, str]:
+    rows = [training_rows(store, snapshot.snapshot_id), test_rows(store, snapshot.snapshot_id)]
+    return {
+        patient: "test" if split == "test" else "train"
+        for frame in rows
+        for patient, split in zip(frame["patient"], frame["split"], strict=True)
+    }
+
+
+def test_a_patient_stays_in_one_split_after_a_resubmission(
+    settings: Settings, store: ObjectStore, films: Path, snapshot: SnapshotRef, tmp_path: Path
+) -> None:
+    fresh = tmp_path / "fresh"
+    write_phantoms(fresh, draw_phantoms(seed=9, train_per_label=8, test_per_label=1))
+    wanted = settings.model_copy(update={"test_share": 1.0})
+    take_in(wanted, store, columned(tmp_path / "a", fresh, [f"p{n}" for n in range(16)]), "auto-a", "auto")
+    first = assemble_dataset(wanted, store)
+    assert first is not None
+    assert splits(store, first)["patient:p3"] == "test"
+    withdraw_batch(store, "auto-a", "ada", "sent by mistake")
+    other = tmp_path / "other"
+    write_phantoms(other, draw_phantoms(seed=10, train_per_label=8, test_per_label=1))
+    upload_batch(
+        settings, store, columned(tmp_path / "b", other, [f"P {n}" for n in range(16)]), "train-b", "train"
+    )
+    verdict = validate_batch(settings, store, "train-b")
+    assert {rejection.rule for rejection in verdict.rejected} == {"one-split"}
+    later = assemble_dataset(settings.model_copy(update={"test_share": 0.0, "split_salt": "new"}), store)
+    assert later is not None
+    before = splits(store, snapshot)
+    assert all(
+        split == before[patient] for patient, split in splits(store, later).items() if patient in before
+    )
+
+
+def test_the_clock_of_a_sender_moves_nobody(
+    settings: Settings, store: ObjectStore, films: Path, snapshot: SnapshotRef, tmp_path: Path
+) -> None:
+    fresh = tmp_path / "fresh"
+    write_phantoms(fresh, draw_phantoms(seed=11, train_per_label=8, test_per_label=1))
+    half = columned(tmp_path / "a", fresh, [f"q{n}" for n in range(16)])
+    take_in(settings, store, half, "honest", "train")
+    first = assemble_dataset(settings, store)
+    assert first is not None
+    other = tmp_path / "other"
+    write_phantoms(other, draw_phantoms(seed=12, train_per_label=8, test_per_label=1))
+    upload_batch(
+        settings, store, columned(tmp_path / "b", other, [f"q{n}" for n in range(16)]), "early", "test"
+    )
+    manifest = store.read_json(layout.batch_manifest("early"))
+    store.put_json(layout.batch_manifest("early"), {**manifest, "created_at": "1970-01-01T00:00:00+00:00"})
+    validate_batch(settings, store, "early")
+    later = assemble_dataset(settings, store)
+    assert later is not None
+    assert all(splits(store, later)[f"patient:q{n}"] == "train" for n in range(16))
+
+
+def test_a_bucket_without_a_register_begins_it_with_what_its_snapshots_say(
+    settings: Settings, store: ObjectStore, snapshot: SnapshotRef
+) -> None:
+    before = splits(store, snapshot)
+    for listed in store.list_objects("register/"):
+        store.delete(listed.key)
+    changed = settings.model_copy(update={"split_salt": "", "test_share": 0.9, "folds": 3})
+    again = assemble_dataset(changed, store)
+    assert again is not None
+    assert splits(store, again) == before
+    assert again.snapshot_id == snapshot.snapshot_id
+
+
+def test_shards_are_those_of_the_snapshot_also_where_their_size_changed(
+    settings: Settings, store: ObjectStore, snapshot: SnapshotRef
+) -> None:
+    again = assemble_dataset(settings.model_copy(update={"shard_images": 5}), store)
+    assert again == snapshot

@@ -7,8 +7,9 @@ from pneumo_tasks.dataset.splits import (
     assign_splits,
     drop_duplicates,
     independence_checks,
-    patient_draw,
+    wishes_of,
 )
+from pneumo_tasks.intake.register import Founding, Register, draw, enrol
 from tests.dataset.frames import accepted_frame
 
 rows = st.lists(
@@ -29,7 +30,8 @@ rows = st.lists(
 def assigned(
     frame: pd.DataFrame, test_share: float = 0.3, folds: int = 4
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return assign_splits(frame, test_share=test_share, folds=folds, salt="salt")
+    register = Register(Founding(salt="salt", rule="", site_in_key=False, founded_at=""), {})
+    return assign_splits(frame, enrol(register, wishes_of(frame), test_share, folds))
 
 
 @given(rows)
@@ -118,7 +120,7 @@ def test_an_automatic_batch_gives_about_the_asked_share_of_patients_to_the_test_
 
 
 def test_the_draw_depends_on_patient_salt_and_purpose() -> None:
-    draws = {patient_draw(p, s, u) for p in ("a", "b") for s in ("s", "t") for u in ("test", "fold")}
+    draws = {draw(p, s, u) for p in ("a", "b") for s in ("s", "t") for u in ("test", "fold")}
     assert len(draws) == 8
     assert all(0 <= draw < 1 for draw in draws)
 
