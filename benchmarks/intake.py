@@ -30,7 +30,7 @@ from pneumo_tasks.intake.archives import Source
 from pneumo_tasks.intake.expectations import judge
 from pneumo_tasks.intake.inspectors import Assignment, available_cores, inspect_files
 from pneumo_tasks.intake.rules import file_rules
-from pneumo_tasks.intake.validation import apply_rules
+from pneumo_tasks.intake.validation import Known, apply_rules
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -158,7 +158,7 @@ def seconds_of_rules(settings: Settings, rows: int) -> float:
     nothing = pd.DataFrame({name: pd.Series(dtype=object) for name in _KNOWN})
     disputed = pd.DataFrame({name: pd.Series(dtype=object) for name in ("pixel_digest", "place", "rule")})
     started = time.perf_counter()
-    apply_rules(settings, "train", facts, nothing, disputed, lambda _: [])
+    apply_rules(settings, "train", facts, Known(nothing, disputed, lambda _: [], {}))
     return time.perf_counter() - started
 
 
