@@ -51,8 +51,8 @@ def check_choice(choice: dict) -> dict:
 
 @task(outlets=[CHAMPION])
 def move_champion(wanted: dict, answer: dict) -> dict:
-    from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback
     from pneumo_tasks.promotion.registry.promotion import champion_summary
+    from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 
     now = opened(get_current_context())
     approval = read_answer(answer, now.settings.approval_hours, yes=ROLL_BACK)
@@ -62,7 +62,7 @@ def move_champion(wanted: dict, answer: dict) -> dict:
     moved = rollback(now.settings, now.store, wanted["version"], request)
     champion = champion_summary(now.store)
     if champion is not None:
-        now.context["outlet_events"][CHAMPION].extra = champion_event(champion, moved["seq"])
+        now.context["outlet_events"][CHAMPION].extra = champion_event(champion)
     return moved
 
 

@@ -150,6 +150,7 @@ def ask_for_approval(decision: dict) -> str:
 
 @reporting_task(outlets=[CHAMPION], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def promote_model(decision: dict, answer: dict | None) -> dict:
+    from pneumo_tasks.evaluation.revisions import Revision
     from pneumo_tasks.promotion.registry.promotion import champion_summary
     from pneumo_tasks.promotion.registry.settling import settle
 
@@ -160,12 +161,13 @@ def promote_model(decision: dict, answer: dict | None) -> dict:
         raise AirflowSkipException("Not promoted: a dry run. The report says what would have been.")
     with stage() as now:
         settings, person = with_signing_key(now.settings), read_answer(answer, now.settings.approval_hours)
-        settled = settle(settings, now.store, now.run_id, person)
+        judged = Revision.model_validate(decision["document"])
+        settled = settle(settings, now.store, now.run_id, person, judged)
     if settled.seq is None:
         raise AirflowSkipException(f"Not promoted: {settled.reason}")
     champion = champion_summary(now.store)
     if champion is not None:
-        now.context["outlet_events"][CHAMPION].extra = champion_event(champion, settled.seq)
+        now.context["outlet_events"][CHAMPION].extra = champion_event(champion)
     return settled.model_dump(include={"version", "sha256", "seq"})
 
 
@@ -181,7 +183,7 @@ def close_run() -> str:
     now.context["ti"].xcom_push("note", note)
     if run.state != "success":
         raise AirflowFailException(f"{run.state}: {run.reason}")  # this task decides how the run ends
-    if run.decision in ("promoted", "rejected"):
+    if run.decision in ("promoted", "rejected", "identical"):
         send_notice(now.context, f"Pneumo: {run.decision}", note, page_url("run", run_id=now.run_id))
     return note
 

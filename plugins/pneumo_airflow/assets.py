@@ -11,7 +11,10 @@ CHAMPION = Asset(name="pneumo_champion", uri="pneumo://champion", group="pneumo"
 BATCH = Asset(name="pneumo_batch", uri="pneumo://batch", group="pneumo")
 
 
-def champion_event(summary: dict[str, Any], seq: int) -> dict[str, Any]:
-    """What the event of a new champion carries: small, and enough to fetch and serve it."""
-    known = ("version", "sha256", "run_id", "recipe", "threshold", "promoted_at", "test")
-    return {"seq": seq, **{name: summary[name] for name in known}}
+def champion_event(summary: dict[str, Any]) -> dict[str, Any]:
+    """What the event of a new champion carries: small, and enough to fetch and serve it.
+
+    Version and ``seq`` are of one ledger entry, the one that the pointer names now.
+    """
+    known = ("seq", "version", "sha256", "run_id", "recipe", "threshold", "promoted_at", "test")
+    return {name: summary[name] for name in known}

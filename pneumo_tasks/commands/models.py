@@ -86,7 +86,7 @@ def verify(as_json: AsJson = False) -> None:
 @app.command()
 def rollback(version: str, reason: Reason, as_json: AsJson = False) -> None:
     """Make a former champion the champion again, after checking every digest of it."""
-    from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback
+    from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 
     moved = rollback(*open_bucket(), version, ChangeRequest(reason=reason))
     if as_json:
@@ -98,7 +98,7 @@ def rollback(version: str, reason: Reason, as_json: AsJson = False) -> None:
 @app.command("reset-champion")
 def reset_champion(reason: Reason, as_json: AsJson = False) -> None:
     """Leave no champion: the next candidate is judged by the floors alone."""
-    from pneumo_tasks.promotion.registry.history import ChangeRequest, reset_champion
+    from pneumo_tasks.promotion.registry.rollback import ChangeRequest, reset_champion
 
     _, store = open_bucket()
     moved = reset_champion(store, ChangeRequest(reason=reason))

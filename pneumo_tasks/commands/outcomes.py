@@ -16,7 +16,7 @@ REVIEW_DUE, NO_CHAMPION = 5, 3
 def import_(file: Path, as_json: AsJson = False) -> None:
     """Import a CSV file with version, study, probability[, patient, site, diagnosis]."""
     from pneumo_tasks.monitoring.outcomes import import_outcomes, parse_outcomes
-    from pneumo_tasks.promotion.registry.history import person
+    from pneumo_tasks.promotion.registry.rollback import person
 
     _, store = open_bucket()
     done = import_outcomes(store, parse_outcomes(file.read_bytes(), str(file)), person())

@@ -77,7 +77,7 @@ def diff(before: Given, after: Given, as_json: AsJson = False) -> None:
 def activate(given: Given, reason: Reason, as_json: AsJson = False) -> None:
     """Make a protocol the one that holds; exit 4 while a second person has to agree."""
     from pneumo_tasks.promotion.protocol import activation
-    from pneumo_tasks.promotion.registry.history import person
+    from pneumo_tasks.promotion.registry.rollback import person
 
     settings, store = open_bucket()
     done = activation.activate(settings, store, _named(given)[0], person(), reason)

@@ -43,7 +43,7 @@ def retrain(
         print_json(summary)
     else:
         print_table(["run_id", "state", "decision", "version", "reason"], [summary])
-    raise typer.Exit(0 if summary["decision"] in {"promoted", "rejected", "dry-run", "nothing-new"} else 1)
+    raise typer.Exit(1 if summary["decision"] in (None, "failed") else 0)
 
 
 def parse_params(given: list[str], allowed: Sequence[str] = RUN_PARAMS) -> dict[str, Any]:

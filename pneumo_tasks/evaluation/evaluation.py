@@ -30,6 +30,7 @@ from pneumo_tasks.evaluation.metrics import (
 )
 from pneumo_tasks.evaluation.operating_point import OperatingPoint, calibrated, choose_operating_point
 from pneumo_tasks.evaluation.probes import Occlusion, measure_occlusion, probe_sample
+from pneumo_tasks.evaluation.revisions import revise
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
 from pneumo_tasks.evaluation.serving import ServingCheck, check_serving, kept_check
 from pneumo_tasks.evaluation.shift import ShiftFact, batch_drift
@@ -121,7 +122,7 @@ def evaluate_candidate(
 def compare_again(
     settings: Settings, store: ObjectStore, evaluation: Evaluation, champion: ChampionRef | None
 ) -> Evaluation:
-    """The same measurements of the candidate beside another champion; evaluation.json is replaced.
+    """The same measurements of the candidate beside another champion, as a new revision.
 
     Cheap: the candidate is not scored again, and the champion only where its scores are not kept.
     """
@@ -269,13 +270,12 @@ def _write_explanations(
 
 def _write(store: ObjectStore, evaluation: Evaluation, scores: pd.DataFrame) -> dict[str, Any]:
     store.put(layout.run(evaluation.run_id, "test_scores.parquet"), scores.to_parquet(index=False))
-    key, document = layout.run(evaluation.run_id, "evaluation.json"), evaluation.model_dump(mode="json")
-    store.put_json(key, document)
+    written = revise(store, evaluation.run_id, "evaluation", evaluation.model_dump(mode="json"))
     test = evaluation.test
     log.info("test: recall %s, precision %s, AUC %s", test.recall, test.precision, test.auc)
     return {
-        "key": key,
-        "sha256": sha256(canonical_json(document)),
+        "key": written.key,
+        "sha256": written.sha256,
         "version": evaluation.version,
         "images": test.images,
         "recall": test.recall,

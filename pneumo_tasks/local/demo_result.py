@@ -13,7 +13,13 @@ from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
-_COLOURS = {"promoted": "green", "rejected": "yellow", "dry-run": "cyan", "nothing-new": "cyan"}
+_COLOURS = {
+    "promoted": "green",
+    "rejected": "yellow",
+    "dry-run": "cyan",
+    "identical": "cyan",
+    "nothing-new": "cyan",
+}
 
 
 def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path) -> None:

@@ -7,14 +7,15 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
-from pneumo_tasks.errors import PromotionRefused, UnsafeStore
+from pneumo_tasks.errors import ObjectMissing, PromotionRefused, UnsafeStore
 from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.intervals import Interval
+from pneumo_tasks.evaluation.revisions import Revision, last_revision, revise
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.gate import Rule, at_least, judge
 from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.champion import champion_ref
+from pneumo_tasks.promotion.registry.champion import champion_ref, read_pointer
 from pneumo_tasks.promotion.test_set import containment_rule
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -59,7 +60,7 @@ class Decision(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run_id: str
-    decision: Literal["approved", "rejected", "nothing-new"]
+    decision: Literal["approved", "rejected", "identical", "nothing-new"]
     reason: str
     rules: list[Rule]
     snapshot_id: str | None
@@ -87,6 +88,13 @@ def decide_promotion(
     decision.json alone: no ledger entry, and the snapshot counts as undecided.
     """
     evaluation, champion = read_evaluation(store, run_id), champion_ref(store)
+    if settled := _settled_before(store, evaluation):
+        return _referred(store, settled)
+    if champion is not None and (champion.version, champion.sha256) == (
+        evaluation.version,
+        evaluation.sha256,
+    ):
+        return _referred(store, _record_identical(store, evaluation, settings.dry_run))
     measured = evaluation.champion.version if evaluation.champion else None
     if (champion.version if champion else None) != measured:
         evaluation = compare_again(settings, store, evaluation, champion)
@@ -94,15 +102,75 @@ def decide_promotion(
     decision = decide(evaluation, rules).model_copy(
         update={"approval": approval, "dry_run": settings.dry_run}
     )
-    _write(store, decision)
+    decision = _kept(store, decision)
     if settings.dry_run:
-        return decision.model_dump(include={"decision", "reason", "version"})
+        return _referred(store, decision)
     if rules[-1].verdict == "pass":  # a store that failed its own test has judged no candidate
         if decision.decision == "rejected":
             _enter_refusal(store, decision, by="the gate")
         _mark_decided(store, snapshot_id, decision)
     log.info("%s: %s", decision.decision, decision.reason)
-    return decision.model_dump(include={"decision", "reason", "version"})
+    return _referred(store, decision)
+
+
+def _settled_before(store: ObjectStore, evaluation: Evaluation) -> Decision | None:
+    """The decision by which this very candidate became the champion: it is never made again.
+
+    Judged anew it would be compared with itself, and the approval that it had would be gone.
+    """
+    try:
+        decision = read_decision(store, evaluation.run_id)
+    except ObjectMissing:
+        return None
+    same = (decision.version, decision.sha256) == (evaluation.version, evaluation.sha256)
+    if not same or decision.decision != "approved" or decision.dry_run:
+        return None
+    return decision if promoted_before(store, decision) else None
+
+
+def promoted_before(store: ObjectStore, decision: Decision) -> ledger.Entry | None:
+    """The live entry by which the candidate of ``decision`` became the champion, replaced since or not.
+
+    A candidate is a run, a version and a digest: another candidate of the same run is another one.
+    """
+    pointer, _ = read_pointer(store)
+    if pointer is None:
+        return None
+    live = ledger.effective(ledger.read_ledger(store), pointer.seq)
+    wanted = ("promoted", decision.run_id, decision.version, decision.sha256)
+    found = [entry for entry in live if (entry.kind, entry.run_id, entry.version, entry.sha256) == wanted]
+    return found[-1] if found else None
+
+
+def _record_identical(store: ObjectStore, evaluation: Evaluation, dry_run: bool) -> Decision:
+    """A candidate that is the champion already: nothing is promoted, and its ``since`` stays."""
+    reason = "the candidate is the champion: the same weights, data, recipe and threshold"
+    decision = decide(evaluation, []).model_copy(
+        update={"decision": "identical", "reason": reason, "dry_run": dry_run}
+    )
+    decision = _kept(store, decision)
+    if not dry_run:
+        _mark_decided(store, evaluation.snapshot_id, decision)
+    return decision
+
+
+def _kept(store: ObjectStore, decision: Decision) -> Decision:
+    """Write the decision, unless the last one says the same at another time: then that one stays."""
+    try:
+        former = read_decision(store, decision.run_id)
+    except ObjectMissing:
+        former = None
+    if former is not None and former.model_copy(update={"decided_at": decision.decided_at}) == decision:
+        decision = former
+    _write(store, decision)
+    return decision
+
+
+def _referred(store: ObjectStore, decision: Decision) -> dict[str, Any]:
+    """What travels on: the outcome, the candidate, and which document says so."""
+    written = last_revision(store, decision.run_id, "decision")
+    facts = decision.model_dump(include={"decision", "reason", "version", "sha256"})
+    return {**facts, "document": written and written.model_dump()}
 
 
 def decide(evaluation: Evaluation, rules: Sequence[Rule]) -> Decision:
@@ -132,19 +200,15 @@ def reject_candidate(store: ObjectStore, run_id: str, approval: Approval) -> dic
     if decision.decision == "approved":
         refusal = {"decision": "rejected", "reason": approval.sentence, "approval": approval}
         decision = decision.model_copy(update=refusal)
-        _enter_refusal(store, decision, by=approval.by)
         _write(store, decision)
+    if decision.decision == "rejected" and decision.approval is not None:
+        _enter_refusal(store, decision, by=decision.approval.by)
     elif decision.approval is None or decision.approval.verdict != "reject":
         raise PromotionRefused(
             "there is no approved candidate to refuse", where=layout.run(run_id), found=decision.decision
         )
     log.info("rejected: %s", decision.reason)
-    return decision.model_dump(include={"decision", "reason", "version"})
-
-
-def record_overtaken(store: ObjectStore, decision: Decision, reason: str) -> None:
-    """Write that an approved candidate lost to others; its attempts are in the ledger already."""
-    _write(store, decision.model_copy(update={"decision": "rejected", "reason": reason}))
+    return _referred(store, decision)
 
 
 def record_approval(store: ObjectStore, decision: Decision, approval: Approval) -> Decision:
@@ -182,8 +246,8 @@ def read_decision(store: ObjectStore, run_id: str) -> Decision:
     return Decision.model_validate(store.read_json(layout.run(run_id, "decision.json")))
 
 
-def _write(store: ObjectStore, decision: Decision) -> None:
-    store.put_json(layout.run(decision.run_id, "decision.json"), decision.model_dump(mode="json"))
+def _write(store: ObjectStore, decision: Decision) -> Revision:
+    return revise(store, decision.run_id, "decision", decision.model_dump(mode="json"))
 
 
 def _enter_refusal(store: ObjectStore, decision: Decision, by: str) -> None:
@@ -198,6 +262,7 @@ def _enter_refusal(store: ObjectStore, decision: Decision, by: str) -> None:
             by=by,
             reason=decision.reason,
             approval=decision.approval,
+            decision=last_revision(store, decision.run_id, "decision"),
         ),
     )
 

@@ -206,6 +206,11 @@ def run_entry(run_id: str) -> str:
     return f"{RUN_INDEX}{run_key(run_id)}.json"
 
 
+def revision(run_id: str, kind: str, number: int) -> str:
+    """The n-th decision or evaluation of a run, written once; ``decision.json`` is a copy of the last one."""
+    return run(run_id, f"revisions/{kind}-{number:04d}.json")
+
+
 def comparison(comparison_id: str) -> str:
     """The table of one comparison of recipes."""
     return f"comparisons/{identifier(comparison_id, 'comparison id')}.json"

@@ -11,8 +11,8 @@ import pytest
 from pneumo_airflow.assets import BATCH, CHAMPION, champion_event
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.promotion.registry.history import ChangeRequest, rollback
 from pneumo_tasks.promotion.registry.promotion import champion_summary, promote_model
+from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 from pneumo_tasks.settings import Settings
 from tests.evaluation.fixtures import story, tiny_models  # noqa: F401
 from tests.evaluation.story import Story
@@ -42,10 +42,10 @@ def test_every_change_of_the_champion_is_deployed(
 ) -> None:  # fmt: skip
     fetch = example.deployment.get_task("fetch_champion").python_callable
 
-    def event(seq: int) -> Any:
+    def event() -> Any:
         champion = champion_summary(story.store)
         assert champion is not None
-        return SimpleNamespace(extra=champion_event(champion, seq))
+        return SimpleNamespace(extra=champion_event(champion))
 
     def deploy(*events: Any) -> dict[str, Any]:
         asset_events = {CHAMPION: list(events)}
@@ -55,13 +55,13 @@ def test_every_change_of_the_champion_is_deployed(
         return deployed
 
     first = promote_model(settings, story.store, judge(settings, story, "first"))
-    one = event(1)
+    one = event()
     assert one.extra["test"]["recall"] > 0.9
     assert deploy(one)["version"] == first["version"]
     second = promote_model(settings, story.store, judge(settings, story, "second", "better"))
-    assert deploy(event(2), one)["version"] == second["version"]  # the newest of several, in any order
+    assert deploy(event(), one)["version"] == second["version"]  # the newest of several, in any order
     rollback(settings, story.store, first["version"], ChangeRequest(reason="alarms"))
-    three = event(3)
+    three = event()
     assert deploy(three)["version"] == first["version"]
     served = (tmp_path / "current.keras").read_bytes()
     assert hashlib.sha256(served).hexdigest() == first["sha256"]

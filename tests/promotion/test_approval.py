@@ -5,8 +5,9 @@ from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import read_decision, reject_candidate
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion, read_pointer
-from pneumo_tasks.promotion.registry.history import ChangeRequest, read_history, rollback
+from pneumo_tasks.promotion.registry.history import read_history
 from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story

@@ -14,7 +14,16 @@ PAGE_RUNS = 100
 
 Order = Literal["started", "by", "images", "recall", "precision", "change", "decision"]
 Outcome = Literal[
-    "", "running", "promoted", "rejected", "dry-run", "nothing-new", "failed", "stopped", "lost-contact"
+    "",
+    "running",
+    "promoted",
+    "rejected",
+    "identical",
+    "dry-run",
+    "nothing-new",
+    "failed",
+    "stopped",
+    "lost-contact",
 ]
 
 _KEYS: dict[str, Callable[["RunSummary"], Any]] = {

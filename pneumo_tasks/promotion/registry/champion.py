@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, ObjectMissing, StorageUnavailable
 from pneumo_tasks.evaluation.comparison import ChampionRef
@@ -66,8 +66,8 @@ def read_champion(store: ObjectStore) -> Champion | None:
     pointer, _ = read_pointer(store)
     if pointer is None or pointer.version is None:
         return None
-    manifest = read_manifest(store, pointer.version)
     entry = Entry.model_validate(store.read_json(layout.ledger_entry(pointer.seq)))
+    manifest = read_manifest(store, pointer.version, entry.manifest_sha256)
     if not manifest.sha256 == pointer.sha256 == entry.sha256 or entry.version != pointer.version:
         raise CorruptArtefact(
             "the champion pointer, its manifest and its ledger entry disagree",
@@ -91,7 +91,7 @@ def champion_ref(store: ObjectStore) -> ChampionRef | None:
     champion = read_champion(store)
     if champion is None:
         return None
-    first = read_manifest(store, original_version(store, champion.seq))
+    first = read_recorded_manifest(store, original_version(store, champion.seq))
     return replace(champion, original=None if first.version == champion.version else _reference(first))
 
 
@@ -107,8 +107,26 @@ def _reference(manifest: Manifest) -> ChampionRef:
     return ChampionRef(manifest.version, manifest.sha256, manifest.threshold, manifest.run_id)
 
 
-def read_manifest(store: ObjectStore, version: str) -> Manifest:
-    manifest = Manifest.model_validate(store.read_json(layout.model(version, "manifest.json")))
+def read_recorded_manifest(store: ObjectStore, version: str) -> Manifest:
+    """The manifest of a version; of one that was ever promoted, only as the ledger recorded it."""
+    recorded = {e.manifest_sha256 for e in read_ledger(store) if e.version == version and e.manifest_sha256}
+    if len(recorded) > 1:
+        raise CorruptArtefact("the ledger names two manifests of one version", where=layout.model(version))
+    return read_manifest(store, version, recorded.pop() if recorded else None)
+
+
+def read_manifest(store: ObjectStore, version: str, expected_sha256: str | None = None) -> Manifest:
+    """The manifest of a version, which holds its threshold and the digest of every file.
+
+    CorruptArtefact where it is another version's, or not the one with the digest that is expected.
+    """
+    key = layout.model(version, "manifest.json")
+    body = store.read(key) if expected_sha256 is None else store.read_verified(key, expected_sha256)
+    try:
+        manifest = Manifest.model_validate_json(body)
+    except ValidationError as error:
+        found = " ".join(str(error).split())[:200]
+        raise CorruptArtefact("not a manifest", where=key, found=found) from None
     if manifest.version != version:
         raise CorruptArtefact(
             "a manifest of another version", where=layout.model(version), found=manifest.version

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pneumo_tasks import journal
 from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, StorageUnavailable
+from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.registry.ledger_copy import forget, keep_copy, read_entries
 from pneumo_tasks.storage import layout
@@ -31,6 +32,8 @@ _IDENTITY = {"kind", "version", "replaces", "attempt", "reason"}
 
 class Entry(BaseModel):
     """One decision; ``version`` is None for a reset, ``replaces`` is 0 where there was no pointer.
+
+    ``decision`` names the document that it rests on, where there is one.
 
     Fields that only a newer Pneumo knows are kept, so that its entries hash the same here.
     """
@@ -48,6 +51,7 @@ class Entry(BaseModel):
     by: str
     reason: str
     approval: Approval | None = None
+    decision: Revision | None = None
     at: str
     previous_sha256: str
 
@@ -71,6 +75,7 @@ class NewEntry(BaseModel):
     by: str
     reason: str
     approval: Approval | None = None
+    decision: Revision | None = None
 
 
 def append(store: ObjectStore, new: NewEntry) -> Entry:

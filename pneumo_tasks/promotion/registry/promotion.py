@@ -10,19 +10,22 @@ The steps of a promotion, each safe to repeat after a crash at any point:
 """
 
 import logging
+import random
+import time
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.errors import PromotionRefused
+from pneumo_tasks.errors import CorruptArtefact, PromotionRefused, StorageUnavailable
 from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.evaluation.revisions import Revision, last_revision
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import (
     Decision,
     decide_promotion,
+    promoted_before,
     read_decision,
     record_approval,
-    record_overtaken,
     reject_candidate,
 )
 from pneumo_tasks.promotion.registry import ledger
@@ -37,7 +40,7 @@ from pneumo_tasks.promotion.registry.champion import (
 from pneumo_tasks.promotion.registry.versions import download_model, list_versions, register_version
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 __all__ = [
     "champion_ref",
@@ -49,6 +52,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_ATTEMPTS = 10
 
 
 class Promotion(BaseModel):
@@ -65,26 +70,40 @@ class Promotion(BaseModel):
 
 
 def promote_model(
-    settings: Settings, store: ObjectStore, run_id: str, approval: Approval | None = None
+    settings: Settings,
+    store: ObjectStore,
+    run_id: str,
+    approval: Approval | None = None,
+    judged: Revision | None = None,
 ) -> dict[str, Any]:
     """Make the approved candidate of ``run_id`` the champion; returns {version, seq, sha256}.
 
-    ``approval`` is a person's answer where one was asked. Where the champion changed since the
-    decision, the candidate is compared and judged once more. Raises PromotionRefused where the
-    person or the rules say no (decision.json says so then), where the champion changed yet again,
-    or where settings require an approval and there is none; UnsafeStore where the store ignores
-    conditions. Running it again after a crash finishes what was begun; after success it changes
-    nothing.
+    ``approval`` is a person's answer where one was asked; ``judged`` the decision as the task that made it
+    passed it on, so that a document changed in the bucket meanwhile promotes nothing. Where the champion
+    changed since the decision, the candidate is compared and judged once more. Raises PromotionRefused
+    where the person or the rules say no (the decision says so then), or where settings require an approval
+    and there is none; CorruptArtefact where documents or candidate are not those that were judged;
+    UnsafeStore where the store ignores conditions. Running it again after a crash finishes what was begun;
+    after success it changes nothing.
     """
-    decision = _approved(read_decision(store, run_id))
-    store.check_conditional_writes()
-    decision = _with_consent(settings, store, decision, approval)
-    manifest = register_version(settings, store, run_id)
-    entry = _become_champion(settings, store, decision, manifest)
+    decision = _approved(_as_judged(store, run_id, judged))
+    entry = promoted_before(store, decision)
+    if entry is None:
+        store.check_conditional_writes()
+        decision = _with_consent(settings, store, decision, approval)
+        manifest = register_version(settings, store, run_id)
+        if (manifest.version, manifest.sha256) != (decision.version, decision.sha256):
+            raise CorruptArtefact(
+                "the registered version is not the one that was approved",
+                where=layout.model(manifest.version),
+                found=f"{manifest.version}, approved {decision.version}",
+                do="Clear evaluate_candidate and what follows it.",
+            )
+        entry = _become_champion(settings, store, decision, manifest)
     promotion = Promotion(
         run_id=run_id,
-        version=manifest.version,
-        sha256=manifest.sha256,
+        version=str(entry.version),
+        sha256=str(entry.sha256),
         seq=entry.seq,
         promoted_at=entry.at,
         by=entry.by,
@@ -92,6 +111,22 @@ def promote_model(
     store.put_json(layout.run(run_id, "promotion.json"), promotion.model_dump())
     log.info("champion: %s (ledger entry %d)", promotion.version, promotion.seq)
     return promotion.model_dump(include={"version", "seq", "sha256"})
+
+
+def _as_judged(store: ObjectStore, run_id: str, judged: Revision | None) -> Decision:
+    """The decision that holds; with ``judged``, only about the candidate that this document approved."""
+    decision = read_decision(store, run_id)
+    if judged is None:
+        return decision
+    told = Decision.model_validate_json(store.read_verified(judged.key, judged.sha256))
+    if (told.run_id, told.version, told.sha256) != (decision.run_id, decision.version, decision.sha256):
+        raise CorruptArtefact(
+            "the decision is not about the candidate that was judged",
+            where=layout.run(run_id, "decision.json"),
+            found=f"version {decision.version}, judged {told.version}",
+            do="Clear evaluate_candidate and what follows it.",
+        )
+    return decision if told.decision == "approved" else told
 
 
 def champion_summary(store: ObjectStore) -> dict[str, Any] | None:
@@ -111,6 +146,7 @@ def champion_summary(store: ObjectStore) -> dict[str, Any] | None:
         "recipe": champion.manifest.recipe,
         "threshold": champion.threshold,
         "promoted_at": champion.promoted_at,
+        "seq": champion.seq,
         "test": test.model_dump(include=figures),
     }
 
@@ -118,25 +154,31 @@ def champion_summary(store: ObjectStore) -> dict[str, Any] | None:
 def _become_champion(
     settings: Settings, store: ObjectStore, decision: Decision, manifest: Manifest
 ) -> ledger.Entry:
-    for _ in range(2):
+    """Append to the ledger and move the pointer; judge again where another version is live meanwhile.
+
+    A conflict with a pointer that nobody moved is a passing fault: it is tried again. Where the champion
+    changes again and again, or the pointer cannot be written, the error is retryable and the decision
+    stays what it is: it never says what the ledger does not.
+    """
+    for attempt in range(_ATTEMPTS):
         pointer, etag = read_pointer(store)
-        done = _own_entry(store, pointer, decision.run_id)
+        done = promoted_before(store, decision)
         if done is not None:
             return done
         if (pointer.version if pointer else None) != decision.champion:
             log.info("the champion changed since the decision: judging again")
             decide_promotion(settings, store, decision.run_id, manifest.snapshot_id, decision.approval)
             decision = _approved(read_decision(store, decision.run_id))
-        entry = ledger.append(store, _entry(decision, manifest, pointer))
+        entry = ledger.append(store, _entry(store, decision, manifest, pointer))
         if try_move_pointer(store, entry, etag):
             return entry
-    overtaken = PromotionRefused(
-        "the champion changed twice while this candidate was judged",
+        time.sleep(random.uniform(0.0, 0.1) * 2 ** min(attempt, 5))  # noqa: S311
+    raise StorageUnavailable(
+        "the champion pointer could not be moved",
         where=layout.CHAMPION,
-        do="Run again: the candidate has to be compared with the new champion.",
+        found=f"{_ATTEMPTS} attempts met a conflict",
+        do="Try again when no other promotion runs.",
     )
-    record_overtaken(store, decision, str(overtaken))
-    raise overtaken
 
 
 def _with_consent(
@@ -155,27 +197,22 @@ def _with_consent(
     return decision
 
 
-def _own_entry(store: ObjectStore, pointer: Pointer | None, run_id: str) -> ledger.Entry | None:
-    """The entry by which this run already became the champion, even if it was replaced since."""
-    if pointer is None:
-        return None
-    live = ledger.effective(ledger.read_ledger(store), pointer.seq)
-    return next((entry for entry in reversed(live) if entry.run_id == run_id), None)
-
-
-def _entry(decision: Decision, manifest: Manifest, pointer: Pointer | None) -> ledger.NewEntry:
+def _entry(
+    store: ObjectStore, decision: Decision, manifest: Manifest, pointer: Pointer | None
+) -> ledger.NewEntry:
     approval = decision.approval
     return ledger.NewEntry(
         kind="promoted",
         version=manifest.version,
         sha256=manifest.sha256,
-        manifest_sha256=sha256(canonical_json(manifest.model_dump(mode="json"))),
+        manifest_sha256=sha256(store.read(layout.model(manifest.version, "manifest.json"))),
         run_id=decision.run_id,
         replaces=pointer.seq if pointer else 0,
         attempt=decision.run_id,
         by=approval.by if approval else "the gate",
         reason=f"{decision.reason}; {approval.sentence}" if approval else decision.reason,
         approval=approval,
+        decision=last_revision(store, decision.run_id, "decision"),
     )
 
 

@@ -5,6 +5,7 @@ import logging
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import PromotionRefused
+from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import read_decision
 from pneumo_tasks.promotion.registry.promotion import promote_model
@@ -26,14 +27,20 @@ class Settled(BaseModel):
     reason: str
 
 
-def settle(settings: Settings, store: ObjectStore, run_id: str, approval: Approval | None = None) -> Settled:
+def settle(
+    settings: Settings,
+    store: ObjectStore,
+    run_id: str,
+    approval: Approval | None = None,
+    judged: Revision | None = None,
+) -> Settled:
     """Promote the approved candidate of ``run_id``; a refusal is a result, and so is a second look.
 
     The report is written again either way, with who answered and why. Raises PromotionRefused
     only where decision.json says nothing of it, so that no refusal passes for a decision.
     """
     try:
-        promoted = promote_model(settings, store, run_id, approval)
+        promoted = promote_model(settings, store, run_id, approval, judged)
     except PromotionRefused:
         decision = read_decision(store, run_id)
         if decision.decision != "rejected":

@@ -35,6 +35,7 @@ def verify(settings: Settings, store: ObjectStore) -> list[Finding]:
         return f"{len(entries)} entries, unbroken"
 
     findings = [_finding("ledger", chain), _finding("champion", lambda: _champion(store, entries))]
+    findings.append(_finding("decisions", lambda: _decisions(store, entries)))
     findings += [_stranger(name) for name in strangers(store)]
     for version in filter(layout.is_identifier, store.list_folders(layout.MODELS)):
         if store.exists(layout.model(version, "manifest.json")):
@@ -65,6 +66,15 @@ def _champion(store: ObjectStore, entries: list[ledger.Entry]) -> str:
     if champion is None:
         return f"reset by entry {pointer.seq}"
     return f"{champion.version}, entry {pointer.seq}, after {len(live) - 1} others"
+
+
+def _decisions(store: ObjectStore, entries: list[ledger.Entry]) -> str:
+    """The documents that entries rest on are those that were written then."""
+    named = [entry for entry in entries if entry.decision is not None]
+    for entry in named:
+        if entry.decision is not None:
+            store.read_verified(entry.decision.key, entry.decision.sha256)
+    return f"{len(named)} of {len(entries)} entries name the decision that they rest on"
 
 
 def _version(settings: Settings, store: ObjectStore, version: str, entries: list[ledger.Entry]) -> str:

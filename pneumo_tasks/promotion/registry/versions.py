@@ -4,16 +4,21 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from pneumo_tasks.errors import ConditionFailed, ObjectMissing
-from pneumo_tasks.evaluation.evaluation import read_evaluation
+from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
+from pneumo_tasks.evaluation.evaluation import model_version, read_evaluation
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.promotion.registry.champion import Manifest, read_champion, read_manifest
+from pneumo_tasks.promotion.registry.champion import (
+    Manifest,
+    read_champion,
+    read_manifest,
+    read_recorded_manifest,
+)
 from pneumo_tasks.promotion.registry.signatures import State, check_signature, sign_manifest
 from pneumo_tasks.promotion.report.model_card import render_model_card
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, check_digest, sha256
-from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.export.candidate import Candidate, read_candidate
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Man
     """
     evaluation, candidate = read_evaluation(store, run_id), read_candidate(store, run_id)
     version = evaluation.version
+    _check_candidate(evaluation, candidate)
     documents = {
         "model.keras": store.read_verified(layout.run(run_id, "candidate.keras"), candidate.sha256),
         "candidate.json": canonical_json(candidate.model_dump(mode="json")),
@@ -37,11 +43,31 @@ def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Man
     files = {name: _write_once(store, layout.model(version, name), body) for name, body in documents.items()}
     check_digest(files["model.keras"], candidate.sha256, layout.model(version, "model.keras"))
     manifest = canonical_json(_manifest(evaluation, files).model_dump(mode="json"))
-    signature = sign_manifest(settings, version, manifest)
-    _write_once(store, layout.model(version, "manifest.json"), manifest)
+    stored = store.put_once(layout.model(version, "manifest.json"), manifest)
+    _check_files(store, read_manifest(store, version, sha256(stored)))
+    signature = sign_manifest(settings, version, stored)  # of what is stored, whoever wrote it first
     if signature is not None:
-        _write_once(store, layout.model(version, "manifest.sig.json"), signature)
+        store.put_once(layout.model(version, "manifest.sig.json"), signature)
     return verify_version(settings, store, version)
+
+
+def _check_candidate(evaluation: Evaluation, candidate: Candidate) -> None:
+    """Raise CorruptArtefact, before anything is written, unless the run's candidate is the one evaluated."""
+    evaluated = (evaluation.sha256, model_version(candidate, evaluation.operating_point))
+    if evaluated != (candidate.sha256, evaluation.version):
+        raise CorruptArtefact(
+            "the run's candidate is not the one that was evaluated",
+            where=layout.run(evaluation.run_id, "candidate.json"),
+            found=f"sha256 {candidate.sha256}, evaluated {evaluation.sha256}",
+            do="Training ran again: clear evaluate_candidate and what follows it.",
+        )
+
+
+def _check_files(store: ObjectStore, manifest: Manifest) -> None:
+    for name, digest in manifest.files.items():
+        store.read_verified(layout.model(manifest.version, name), digest)
+    where = layout.model(manifest.version, "manifest.json")
+    check_digest(manifest.files["model.keras"], manifest.sha256, where)
 
 
 @dataclass(frozen=True)
@@ -54,10 +80,8 @@ class Download:
 
 def verify_version(settings: Settings, store: ObjectStore, version: str) -> Manifest:
     """Read every file of a version; CorruptArtefact naming the first that is not what was registered."""
-    manifest = read_manifest(store, version)
-    for name, digest in manifest.files.items():
-        store.read_verified(layout.model(version, name), digest)
-    check_digest(manifest.files["model.keras"], manifest.sha256, layout.model(version, "manifest.json"))
+    manifest = read_recorded_manifest(store, version)
+    _check_files(store, manifest)
     check_signature(settings, store, version)
     return manifest
 
@@ -76,7 +100,7 @@ def download_model(
             raise ObjectMissing("no model has been promoted yet", do="Name a version, or run a retraining.")
         manifest = champion.manifest
     else:
-        manifest = read_manifest(store, version)
+        manifest = read_recorded_manifest(store, version)
     signature = check_signature(settings, store, manifest.version)
     if signature == "unsigned":
         log.warning(
@@ -115,8 +139,5 @@ def _manifest(evaluation: Evaluation, files: dict[str, str]) -> Manifest:
 
 def _write_once(store: ObjectStore, key: str, body: bytes) -> str:
     """Write ``body`` unless the key exists, read back what is stored, return its sha256."""
-    try:
-        store.put_if_absent(key, body, "application/octet-stream")
-    except ConditionFailed:
-        log.info("%s is there already", key)
+    store.put_once(key, body, "application/octet-stream")
     return sha256(store.read(key))

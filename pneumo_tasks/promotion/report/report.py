@@ -21,6 +21,7 @@ from pneumo_tasks.promotion.report import figures
 from pneumo_tasks.promotion.report.document import Report
 from pneumo_tasks.promotion.report.rendering import figure, render
 from pneumo_tasks.promotion.runs.runs import optional
+from pneumo_tasks.promotion.runs.state import is_of
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
@@ -76,7 +77,7 @@ def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, An
         "curves": None,
         "pictures": {},
         "misses": [],
-        "promotion": optional(store, layout.run(run_id, "promotion.json")),
+        "promotion": _promotion(store, decision),
     }
     if decision.snapshot_id is not None:
         summary = snapshot_summary(store, decision.snapshot_id).model_dump(mode="json")
@@ -99,6 +100,12 @@ def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, An
     return Report.model_validate(report).model_dump(mode="json", by_alias=True)
 
 
+def _promotion(store: ObjectStore, decision: Decision) -> dict[str, Any] | None:
+    """promotion.json, where it is about the candidate of the decision."""
+    found: dict[str, Any] | None = optional(store, layout.run(decision.run_id, "promotion.json"))
+    return found if is_of(found, decision) else None
+
+
 def render_report(report: dict[str, Any]) -> str:
     """The page of one report.json."""
     return render("report.html", report=report, svg=_figures(report))
@@ -112,7 +119,7 @@ def headline(
         return f"Nothing was trained: {decision.reason}."
     test = evaluation["test"]
     found = f"recall {figure(test['recall'])}, precision {figure(test['precision'])} on the test set"
-    if promoted:
+    if promoted and is_of(promoted, decision):
         return (
             f"Promoted: version {decision.version} is the champion since {promoted['promoted_at']} ({found})."
         )
@@ -120,6 +127,8 @@ def headline(
         return f"Dry run, nothing was changed. It would be {decision.decision}: {decision.reason} ({found})."
     if decision.decision == "approved":
         return f"Approved: version {decision.version} may become the champion ({found})."
+    if decision.decision == "identical":
+        return f"Nothing was changed: {decision.reason} ({found})."
     return f"Rejected: {decision.reason} ({found})."
 
 

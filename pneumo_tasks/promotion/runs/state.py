@@ -9,7 +9,7 @@ from pneumo_tasks.promotion.decision import Decision
 from pneumo_tasks.storage.object_store import Listed
 
 State = Literal["running", "success", "failed", "stopped", "lost-contact"]
-Outcome = Literal["promoted", "rejected", "dry-run", "nothing-new", "failed"]
+Outcome = Literal["promoted", "rejected", "identical", "dry-run", "nothing-new", "failed"]
 
 # Longer than any one task may take with its retries, and than Airflow lets a run take without a person.
 SILENCE = timedelta(hours=24)
@@ -23,6 +23,12 @@ class Standing:
     state: State
     outcome: Outcome | None = None
     reason: str = ""
+
+
+def is_of(promotion: dict[str, Any] | None, decision: Decision) -> bool:
+    """Whether promotion.json is about the candidate of this decision, not about another one of the run."""
+    told = promotion or {}
+    return told.get("version") == decision.version and told.get("sha256", decision.sha256) == decision.sha256
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class RunFacts:
             return Standing("success", "dry-run")
         if decision is not None and decision.decision != "approved":
             return Standing("success", decision.decision)
-        if decision is not None and (self.promotion or {}).get("version") == decision.version:
+        if decision is not None and is_of(self.promotion, decision):
             return Standing("success", "promoted")
         begun = journal.tries(self.listed)
         if self.stopped is not None and self.stopped.get("tries") == begun:

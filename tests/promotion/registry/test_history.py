@@ -2,16 +2,12 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, PromotionRefused
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
-from pneumo_tasks.promotion.registry.history import (
-    ChangeRequest,
-    champion_at,
-    read_history,
-    reset_champion,
-    rollback,
-)
+from pneumo_tasks.promotion.registry.history import champion_at, read_history
 from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.registry.rollback import ChangeRequest, reset_champion, rollback
 from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
 from tests.evaluation.story import Story
 from tests.promotion.judging import judge
 
@@ -49,6 +45,28 @@ def test_what_was_live_on_a_date_can_be_told(story: Story, versions: list[str]) 
     assert champion_at(story.store, "2020-01-01") is None
     with pytest.raises(BadConfiguration, match="no date"):
         champion_at(story.store, "last Tuesday")
+
+
+def test_a_clock_that_jumped_back_makes_nobody_champion_before_the_first(
+    story: Story, versions: list[str]
+) -> None:
+    second = story.store.read_json(layout.ledger_entry(2))
+    story.store.put_json(layout.ledger_entry(2), {**second, "at": "2020-01-01T00:00:00+00:00"})
+    assert champion_at(story.store, "2021-01-01") is None
+    now = champion_at(story.store, "2999-01-01")
+    assert now is not None
+    assert now.version == versions[1]
+
+
+def test_a_cleared_rollback_that_chooses_another_version_is_an_error(
+    settings: Settings, story: Story, versions: list[str]
+) -> None:
+    third = promote_model(settings, story.store, judge(settings, story, "third", "better"))["version"]
+    request = ChangeRequest(reason="false alarms", attempt="manual__1")
+    rollback(settings, story.store, versions[0], request)
+    assert rollback(settings, story.store, versions[0], request)["version"] == versions[0]
+    with pytest.raises(PromotionRefused, match=f"went back to {versions[0]} already"):
+        rollback(settings, story.store, third, request)
 
 
 def test_only_a_former_champion_comes_back(settings: Settings, story: Story, versions: list[str]) -> None:

@@ -7,8 +7,9 @@ from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import decide_promotion, read_decision
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_pointer
-from pneumo_tasks.promotion.registry.history import ChangeRequest, former_champions, rollback
+from pneumo_tasks.promotion.registry.history import former_champions
 from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 from pneumo_tasks.promotion.registry.settling import settle
 from pneumo_tasks.promotion.runs.note import (
     approval_request,

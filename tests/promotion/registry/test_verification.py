@@ -1,8 +1,6 @@
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact
@@ -14,19 +12,11 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from tests.evaluation.story import Story
 from tests.promotion.judging import judge
+from tests.promotion.keys import key_pair
 
 
 def failures(settings: Settings, story: Story) -> dict[str, str]:
     return {f.subject: f.detail for f in verify(settings, story.store) if f.verdict == "fail"}
-
-
-def keys() -> tuple[SecretStr, str]:
-    private = Ed25519PrivateKey.generate()
-    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
-    return (
-        SecretStr(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, none).decode()),
-        private.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo).decode(),
-    )
 
 
 @pytest.mark.parametrize("name", ["model.keras", "evaluation.json", "model_card.md", "manifest.json"])
@@ -52,7 +42,7 @@ def test_a_changed_pointer_or_ledger_is_found(settings: Settings, story: Story) 
 
 
 def test_signatures_are_made_and_checked(settings: Settings, story: Story, tmp_path: Path) -> None:
-    private, public = keys()
+    private, public = key_pair()
     signing = settings.model_copy(
         update={"signing_key": private, "trusted_key": public, "require_signature": True}
     )
@@ -64,7 +54,7 @@ def test_signatures_are_made_and_checked(settings: Settings, story: Story, tmp_p
     anybody = settings.model_copy(update={"require_signature": True})
     with pytest.raises(BadConfiguration, match="no key is trusted"):
         check_signature(anybody, story.store, version)
-    stranger = signing.model_copy(update={"trusted_key": keys()[1]})
+    stranger = signing.model_copy(update={"trusted_key": key_pair()[1]})
     with pytest.raises(CorruptArtefact, match="not trusted"):
         download_model(stranger, story.store, tmp_path / "m.keras")
     key = layout.model(version, "manifest.json")
@@ -82,7 +72,7 @@ def test_an_unsigned_version_is_told_and_refused_where_signatures_are_required(
         promote_model(strict, story.store, run_id)
     version = promote_model(settings, story.store, run_id)["version"]
     assert check_signature(settings, story.store, version) == "unsigned"
-    strict = strict.model_copy(update={"trusted_key": keys()[1]})
+    strict = strict.model_copy(update={"trusted_key": key_pair()[1]})
     assert "not signed" in failures(strict, story)[version]
     with pytest.raises(CorruptArtefact, match="not signed"):
         download_model(strict, story.store, tmp_path / "m.keras")

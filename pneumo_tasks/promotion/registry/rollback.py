@@ -1,0 +1,121 @@
+"""The ways to change the champion by hand: back to a former one, or to none."""
+
+import getpass
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from pneumo_tasks.errors import BadConfiguration, PromotionRefused
+from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.champion import Manifest, Pointer, read_pointer, try_move_pointer
+from pneumo_tasks.promotion.registry.versions import verify_version
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
+
+
+def person() -> str:
+    """The operating system's user: no more than that, for whoever holds the keys may name anybody."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeRequest:
+    """Who asks for a change by hand, and why; ``approval`` where a second person consented.
+
+    ``attempt`` names the request (a DAG run, say), so that its repetition is recognised.
+    """
+
+    reason: str
+    by: str = field(default_factory=person)
+    approval: Approval | None = None
+    attempt: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+def rollback(settings: Settings, store: ObjectStore, version: str, request: ChangeRequest) -> dict[str, Any]:
+    """Make a former champion the champion again; returns {version, seq, sha256}.
+
+    Only what was live before may come back, and only if every digest of it still fits. The same
+    request again, after a crash or a success, ends where the first would have. PromotionRefused
+    where the version was never live, is live, or the approval says no.
+    """
+    pointer, etag = read_pointer(store)
+    walk = ledger.effective(ledger.read_ledger(store), pointer.seq) if pointer else []
+    for entry in walk:
+        if entry.kind == "rolled-back" and entry.attempt == _attempt("rolled-back", request):
+            if entry.version != version:
+                raise PromotionRefused(
+                    f"this request went back to {entry.version} already",
+                    found=f"ledger entry {entry.seq}; now {version} is wanted",
+                    do="Start a new rollback for another version.",
+                )
+            return _moved(entry)
+    if version not in {entry.version for entry in walk}:
+        raise PromotionRefused(
+            f"version {version} was never the champion", do="See `pneumo models history` for those that were."
+        )
+    if pointer is not None and pointer.version == version:
+        raise PromotionRefused(f"version {version} is the champion already")
+    manifest = verify_version(settings, store, version)
+    return _move(store, pointer, etag, "rolled-back", manifest, request)
+
+
+def reset_champion(store: ObjectStore, request: ChangeRequest) -> dict[str, Any]:
+    """Leave no champion: the next candidate is judged by the floors alone. Recorded like all else."""
+    pointer, etag = read_pointer(store)
+    if pointer is None or pointer.version is None:
+        raise PromotionRefused("there is no champion to reset")
+    return _move(store, pointer, etag, "reset", None, request)
+
+
+def _move(
+    store: ObjectStore,
+    pointer: Pointer | None,
+    etag: str | None,
+    kind: ledger.Kind,
+    manifest: Manifest | None,
+    request: ChangeRequest,
+) -> dict[str, Any]:
+    if not request.reason.strip():
+        raise BadConfiguration("a reason is missing", do="Say why with --reason.")
+    if request.approval is not None and request.approval.verdict == "reject":
+        raise PromotionRefused(request.approval.sentence)
+    store.check_conditional_writes()
+    entry = ledger.append(
+        store,
+        ledger.NewEntry(
+            kind=kind,
+            version=manifest.version if manifest else None,
+            sha256=manifest.sha256 if manifest else None,
+            manifest_sha256=_stored_digest(store, manifest),
+            replaces=pointer.seq if pointer else 0,
+            attempt=_attempt(kind, request),
+            by=request.by,
+            reason=request.reason,
+            approval=request.approval,
+        ),
+    )
+    if not try_move_pointer(store, entry, etag):
+        found, _ = read_pointer(store)
+        raise PromotionRefused(
+            "the champion changed meanwhile",
+            found=f"now {found.version if found else 'none'}",
+            do="Look again, then decide again.",
+        )
+    return _moved(entry)
+
+
+def _stored_digest(store: ObjectStore, manifest: Manifest | None) -> str | None:
+    return sha256(store.read(layout.model(manifest.version, "manifest.json"))) if manifest else None
+
+
+def _moved(entry: ledger.Entry) -> dict[str, Any]:
+    return entry.model_dump(include={"version", "seq", "sha256"})
+
+
+def _attempt(kind: ledger.Kind, request: ChangeRequest) -> str:
+    return f"{kind}-{request.attempt}"
