@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     min_precision_bound: Share = Field(0.0, description="Floor on the lower end of precision's interval")
     recall_margin: Share = Field(0.02, description="Recall that may be lost to the champion, at most")
     precision_margin: Share = Field(0.03, description="Precision that may be lost to the champion, at most")
+    original_recall_margin: Share = Field(
+        0.03, description="Recall that all promotions together may lose to the first champion, at most"
+    )
+    original_precision_margin: Share = Field(0.05, description="The same for precision")
     min_test_patients: int = Field(
         50, ge=1, description="Fewer test patients of a class decide nothing; not for one run to choose"
     )

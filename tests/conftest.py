@@ -78,8 +78,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, s3_server: S3Server) -> None:
     monkeypatch.setenv("PNEUMO_BACKBONE_WEIGHTS", "random")
     # The test sets of tests hold a dozen patients of a class, which can promise no loss of some points.
     monkeypatch.setenv("PNEUMO_MIN_TEST_PATIENTS", "5")
-    monkeypatch.setenv("PNEUMO_RECALL_MARGIN", "0.25")
-    monkeypatch.setenv("PNEUMO_PRECISION_MARGIN", "0.25")
+    for name in ("RECALL", "PRECISION", "ORIGINAL_RECALL", "ORIGINAL_PRECISION"):
+        monkeypatch.setenv(f"PNEUMO_{name}_MARGIN", "0.25")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
 

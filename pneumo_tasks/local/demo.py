@@ -27,7 +27,11 @@ WEIGHTS = "PNEUMO_BACKBONE_WEIGHTS"
 # Test phantoms are as hard as training ones: a threshold for the floor itself misses it every second time.
 # And so few test patients rule out no loss of some points: a second demo would never be promoted.
 PHANTOM_PARAMS = {"target_recall": 0.99, "recall_margin": 0.15, "precision_margin": 0.15}
-DEMO_TEST_PATIENTS = 10
+DEMO_LIMITS = {
+    "PNEUMO_MIN_TEST_PATIENTS": "10",
+    "PNEUMO_ORIGINAL_RECALL_MARGIN": "0.15",
+    "PNEUMO_ORIGINAL_PRECISION_MARGIN": "0.15",
+}
 _FREE_BYTES = 3 * 2**30
 
 
@@ -158,7 +162,7 @@ def _choose_backbone(console: Console, place: Place, wanted: str, before: str) -
 
 def _ensure_stack(console: Console, place: Place, bucket: str, backbone: str) -> Stack:
     """The running stack where it serves this bucket, else a new one; its environment names ``backbone``."""
-    run = {"PNEUMO_DEMO": "true", WEIGHTS: backbone, "PNEUMO_MIN_TEST_PATIENTS": str(DEMO_TEST_PATIENTS)}
+    run = {"PNEUMO_DEMO": "true", WEIGHTS: backbone, **DEMO_LIMITS}
     stack = place.read()
     if stack is not None and stack.is_running():
         if stack.bucket == bucket:

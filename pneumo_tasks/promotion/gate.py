@@ -22,6 +22,7 @@ PARITY = 1e-3
 LIMITS = (
     *("min_recall", "min_precision", "min_auc", "min_recall_bound", "min_precision_bound"),
     *("recall_margin", "precision_margin", "min_test_patients"),
+    *("original_recall_margin", "original_precision_margin"),
     *("slice_min_images", "slice_min_recall", "slice_min_specificity"),
     *("max_occlusion_shift", "max_latency_seconds", "max_memory_mb"),
 )
@@ -45,7 +46,8 @@ def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
     return [
         *_enough_patients(settings, evaluation),
         *_floors(settings, evaluation),
-        *_against_the_champion(settings, evaluation),
+        *_not_inferior(settings, evaluation, "champion", ""),
+        *_not_inferior(settings, evaluation, "original", "original_"),
         *_slices(settings, evaluation),
         *_independence(evaluation),
         *_serving(settings, evaluation),
@@ -97,19 +99,24 @@ def _floors(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
             )
 
 
-def _against_the_champion(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
-    """Non-inferiority on the same images: with 95 % confidence no more than the margin is lost."""
-    if evaluation.champion is None:
+def _not_inferior(
+    settings: Settings, evaluation: Evaluation, role: Literal["champion", "original"], prefix: str
+) -> Iterator[Rule]:
+    """On the same images: with 95 % confidence no more than the margin is lost to the other version.
+
+    Steps that the champion allows one by one add up; the original allows only their sum.
+    """
+    other = evaluation.champion if role == "champion" else evaluation.original
+    if other is None:
         return
-    for name, margin in (("recall", settings.recall_margin), ("precision", settings.precision_margin)):
-        difference = evaluation.champion.differences.get(name)
+    for name in ("recall", "precision"):
+        margin = getattr(settings, f"{prefix}{name}_margin")
+        difference = other.differences.get(name)
         hint = _too_few(evaluation, margin) if name == "recall" else ""
-        lost = f"a loss of more than {margin * 100:g} points to the champion must be ruled out"
+        lost = f"a loss of more than {margin * 100:g} points to the {role} must be ruled out"
+        found = "" if difference is None else f"; found {difference.value * 100:+.1f} points{hint}"
         yield at_least(
-            f"{name} against the champion",
-            difference.bound if difference else None,
-            -margin,
-            lost if difference is None else f"{lost}; found {difference.value * 100:+.1f} points{hint}",
+            f"{name} against the {role}", difference.bound if difference else None, -margin, lost + found
         )
 
 

@@ -47,6 +47,8 @@ def person(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Per
         "PNEUMO_DEMO": "true",
         "PNEUMO_MIN_TEST_PATIENTS": "2",
         "PNEUMO_RECALL_MARGIN": "0.5",
+        "PNEUMO_ORIGINAL_RECALL_MARGIN": "0.5",
+        "PNEUMO_ORIGINAL_PRECISION_MARGIN": "0.5",
         "PNEUMO_PRECISION_MARGIN": "0.5",
         "PNEUMO_BACKBONE_WEIGHTS": "random",
         "AWS_ACCESS_KEY_ID": s3_server.access_key,

@@ -178,3 +178,15 @@ def test_a_test_set_that_could_not_pass_equal_models_says_how_many_patients_coul
     assert "60 ill patients cannot rule it out" in rules["recall against the champion"].why
     wider = {rule.name: rule for rule in judge(LIMITS.model_copy(update={"recall_margin": 0.1}), PASSING)}
     assert "cannot rule it out" not in wider["recall against the champion"].why
+
+
+def test_small_losses_that_add_up_are_refused_by_the_original() -> None:
+    champion = PASSING.champion
+    assert champion is not None
+    recall = champion.differences["recall"]
+    assert recall is not None
+    worn = recall.model_copy(update={"value": -0.03, "low": -0.05, "bound": -0.045})
+    original = champion.model_copy(update={"differences": {**champion.differences, "recall": worn}})
+    found = verdicts(LIMITS, PASSING.model_copy(update={"original": original}))
+    assert [name for name, verdict in found.items() if verdict == "fail"] == ["recall against the original"]
+    assert found["precision against the original"] == "pass"
