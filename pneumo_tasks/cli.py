@@ -24,7 +24,7 @@ COMMANDS = {
     "gate": ("gate:app", "Try other limits on stored runs."),
     "protocol": ("protocol:app", "What has to hold for a promotion, and who decided so."),
     "outcomes": ("outcomes:app", "What became of the studies that the live model judged."),
-    "watch": ("outcomes:watch", "What the outcomes say of the champion; exit 5 where a review is due."),
+    "watch": ("outcomes:watch", "Say what the outcomes say of the champion; exit 5 where a review is due."),
     "report": ("report:app", "Reports of runs: RUN, or a command."),
     "recipes": ("recipes:app", "List the recipes, or compare them on one snapshot."),
     "doctor": ("doctor:doctor", "Check settings, store, weights, GPU and Airflow; exit 1 if any fails."),
