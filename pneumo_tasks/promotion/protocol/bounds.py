@@ -20,6 +20,9 @@ DIRECTIONS: dict[str, Direction] = {
     "min_precision_bound": "floor",
     "recall_margin": "ceiling",
     "precision_margin": "ceiling",
+    "original_recall_margin": "ceiling",
+    "original_precision_margin": "ceiling",
+    "min_test_patients": "floor",
     "slice_min_images": "ceiling",  # with more images asked for, fewer slices are judged
     "slice_min_recall": "floor",
     "slice_min_specificity": "floor",

@@ -91,7 +91,8 @@ def test_what_is_no_entry_is_left_alone_and_named(
     assert append(store, rejected("b")).seq == 2
     store.put("models/odd one/x", b"")
     notes = [found.subject for found in verify(settings, store) if found.verdict == "note"]
-    assert notes == [stranger, "models/odd one"]
+    marker = stranger.endswith("/")  # of a folder: the store's own, and no object
+    assert notes == ["models/odd one"] if marker else [stranger, "models/odd one"]
 
 
 def test_a_long_ledger_is_read_from_its_copy_and_its_last_entry(
