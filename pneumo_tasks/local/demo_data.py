@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.intake.batch_list import describe_batch
 from pneumo_tasks.intake.batches import Split, upload_batch
-from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
+from pneumo_tasks.local.phantoms import draw_phantoms, spoil, write_phantoms
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256_of_file
 
@@ -18,6 +19,10 @@ _HALVES: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 _LAYOUTS = (
     "a folder with images.csv, or {train,test}/{NORMAL,PNEUMONIA}/<images>, or {NORMAL,PNEUMONIA}/<images>"
 )
+
+
+# Few and faint enough that the figures are not perfect and their intervals are visibly wide.
+TRAIN_PER_LABEL, TEST_PER_LABEL, FAINTEST = 100, 50, 0.15
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,14 @@ def batches_in(folder: Path) -> list[Handover]:
 
 
 def phantom_batches(folder: Path) -> list[Handover]:
-    """The phantoms' two batches; they are drawn into ``folder``, once."""
+    """The phantoms' two batches, five files of the first spoiled; they are drawn into ``folder``, once."""
     if not (folder / ".complete").exists():
-        write_phantoms(folder, draw_phantoms())
+        shutil.rmtree(folder, ignore_errors=True)
+        drawn = draw_phantoms(
+            train_per_label=TRAIN_PER_LABEL, test_per_label=TEST_PER_LABEL, faintest=FAINTEST
+        )
+        write_phantoms(folder, drawn)
+        spoil(folder / "train")
         (folder / ".complete").touch()
     return [_handover(folder / name, f"phantoms-{name}", _HALVES[name], True) for name in ("train", "test")]
 

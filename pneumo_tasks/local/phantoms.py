@@ -6,6 +6,7 @@ histogram drawn at random from one family: no global statistic of brightness or 
 classes, only where the bright areas lie. They teach nothing about pneumonia.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,15 @@ class Phantom:
 
 
 def draw_phantoms(
-    seed: int = SEED, train_per_label: int = TRAIN_PER_LABEL, test_per_label: int = TEST_PER_LABEL
+    seed: int = SEED,
+    train_per_label: int = TRAIN_PER_LABEL,
+    test_per_label: int = TEST_PER_LABEL,
+    faintest: float = 1.0,
 ) -> list[Phantom]:
     """Draw both splits; the same arguments give the same pixels.
 
-    Patients have one to three images, all in one split; names follow the public data set.
+    Patients have one to three images, all in one split; names follow the public data set. How plain
+    a pneumonia is lies anywhere between ``faintest`` and 1, where nobody could overlook it.
     """
     phantoms: list[Phantom] = []
     patient = 0
@@ -52,7 +57,8 @@ def draw_phantoms(
                 rng = np.random.default_rng((seed, patient))
                 anatomy = _Anatomy.draw(rng)
                 for image in range(1, min(int(rng.choice([1, 1, 2, 3])), count - drawn) + 1):
-                    pixels = _draw(anatomy, label == "PNEUMONIA", rng)
+                    plain = 1.0 if faintest == 1.0 else rng.uniform(faintest, 1.0)
+                    pixels = _draw(anatomy, plain if label == "PNEUMONIA" else 0.0, rng)
                     phantoms.append(Phantom(split, label, _name(label, patient, image), pixels))
                     drawn += 1
     return phantoms
@@ -63,7 +69,31 @@ def write_phantoms(folder: Path, phantoms: list[Phantom]) -> None:
     for phantom in phantoms:
         path = folder / phantom.split / phantom.label / phantom.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(phantom.pixels).save(path, format="JPEG", quality=92)
+        path.write_bytes(_jpeg(phantom.pixels))
+
+
+def spoil(folder: Path) -> None:
+    """Add to a split's ``folder`` what a hospital's export may hold: five faults, for intake to find.
+
+    A file cut short, a blank film, a copy, a film under the other label as well, and a page of HTML.
+    """
+    normal = sorted((folder / "NORMAL").glob("*.jpeg"))
+    whole, copied, disputed = (path.read_bytes() for path in normal[:3])
+    added = {
+        "NORMAL/IM-9001-0001.jpeg": whole[: len(whole) // 2],
+        "NORMAL/IM-9002-0001.jpeg": _jpeg(np.full((SIDE, SIDE), 128, np.uint8)),
+        f"NORMAL/{normal[1].stem}-copy.jpeg": copied,
+        "PNEUMONIA/person9003_virus_1.jpeg": disputed,
+        "PNEUMONIA/person9004_bacteria_1.jpeg": b"<!DOCTYPE html><title>Your session has expired</title>",
+    }
+    for name, body in added.items():
+        (folder / name).write_bytes(body)
+
+
+def _jpeg(pixels: Grey) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="JPEG", quality=92)
+    return file.getvalue()
 
 
 def _name(label: Label, patient: int, image: int) -> str:
@@ -97,8 +127,8 @@ class _Anatomy:
         )
 
 
-def _draw(anatomy: _Anatomy, ill: bool, rng: np.random.Generator) -> Grey:
-    """Draw one image: tissue, air, bones, heart, perhaps consolidations, then a random histogram."""
+def _draw(anatomy: _Anatomy, plain: float, rng: np.random.Generator) -> Grey:
+    """Draw one image: tissue, air, bones, heart, consolidations as ``plain`` as told, a random histogram."""
     axis = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     down, across = np.meshgrid(axis + rng.uniform(-0.015, 0.015), axis, indexing="ij")
     x = across - np.float32(anatomy.centre + rng.uniform(-0.015, 0.015))
@@ -111,8 +141,8 @@ def _draw(anatomy: _Anatomy, ill: bool, rng: np.random.Generator) -> Grey:
     image += 0.38 * heart * lungs
     image += 0.09 * lungs * (1 - 0.7 * heart) * _ribs(anatomy, x, down)
     image += 0.06 * lungs * _clouds(rng, 24)
-    if ill:
-        image += _consolidations(anatomy, lungs * (1 - heart), x, down, rng)
+    if plain:
+        image += plain * _consolidations(anatomy, lungs * (1 - heart), x, down, rng)
     image += 0.05 * _clouds(rng, 5) + rng.normal(0, 0.012, image.shape)
     return _with_random_histogram(image.astype(np.float32), rng)
 

@@ -90,19 +90,27 @@ _ALL = Stage((FRAME,), epochs=20, rate=1e-4, trainable=EVERYTHING)
 
 _CROSS_FITTED = Stage(("pooled",), epochs=1, rate=0.0, solver=CROSS_FITTED)
 
+_STANDARD_FRAME = Recipe(
+    "vgg16-standard-frame",
+    "Lungs in one frame, beside the film with and without its rim; a linear head, cross-fitted",
+    "vgg16",
+    150,
+    _CROSS_FITTED,
+    frame="combined",
+    head_kind="linear",
+    augmentation="crops",
+    variants=1,
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            "vgg16-standard-frame",
-            "Lungs in one frame, beside the film with and without its rim; a linear head, cross-fitted",
-            "vgg16",
-            150,
-            _CROSS_FITTED,
-            frame="combined",
-            head_kind="linear",
-            augmentation="crops",
-            variants=1,
+        _STANDARD_FRAME,
+        dataclasses.replace(
+            _STANDARD_FRAME,
+            name="vgg16-standard-frame-small",
+            summary="The former at half the side: for the drawn phantoms of `make demo`, not for X-rays",
+            image_size=75,
         ),
         Recipe(
             "vgg16-standard-frame-block5",
