@@ -56,8 +56,12 @@ def airflow_environment(
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{api}/execution/",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # What nobody waits for is done seldom: an idle stack shall leave the cores to the tasks.
+        "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "30",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "60",
+        "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "60",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
         # A GPU task may wait for hours behind another; Airflow would give it up after ten minutes.
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "86400",
         "AIRFLOW_CONN_PNEUMO_S3": json.dumps(

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
 
 from pneumo_tasks.errors import ObjectMissing
+from pneumo_tasks.intake.batch_list import describe_batch
+from pneumo_tasks.intake.verdicts import read_verdict
 from pneumo_tasks.local.following import EndedRun
 from pneumo_tasks.promotion.registry.promotion import champion_summary
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
@@ -20,6 +23,9 @@ _COLOURS = {
     "identical": "cyan",
     "nothing-new": "cyan",
 }
+
+_PAGES = "plugin/promotion-reports/pneumo"
+_NAMED = 12
 
 
 def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path) -> None:
@@ -39,6 +45,40 @@ def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path
     table.add_row("champion", _champion(champion_summary(store)))
     table.add_row("report", _fetch_report(store, run, run_id, reports))
     console.print(table)
+
+
+def show_quarantine(console: Console, store: ObjectStore, ui: str, batch_id: str) -> None:
+    """Name each file that a batch's validation kept out, with its rule, and where the datasheet is."""
+    batch = describe_batch(store, batch_id)
+    verdict = read_verdict(store, batch_id, batch.digest) if batch.digest else None
+    if verdict is None or not verdict.rejected:
+        return
+    console.print(
+        f"      {verdict.accepted} of {verdict.images} films accepted; kept out, with the rule:",
+        markup=False, highlight=False,
+    )  # fmt: skip
+    for rejection in verdict.rejected[:_NAMED]:
+        said = f"      {rejection.rule:<17} {rejection.file}  ({rejection.value})"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    if (more := len(verdict.rejected) - _NAMED) > 0:
+        console.print(f"      and {more} more", highlight=False)
+    sheet = f"{ui}/{_PAGES}/batch?batch_id={quote(batch_id, safe='')}"
+    console.print(f"      Datasheet for the sender: {sheet}", highlight=False, soft_wrap=True)
+
+
+def show_next_steps(console: Console, ui: str, run_id: str) -> None:
+    """One line for each thing to try after the demo."""
+    steps = {
+        "PNEUMO_FORCE=true make demo": "trains again on the same films, and asks whether that is better",
+        "PNEUMO_FORCE=true PNEUMO_MIN_RECALL=0.99 make demo": "meets a floor that refuses",
+        ".venv/bin/pneumo models history": "tells who was champion when, and why",
+        ".venv/bin/pneumo models rollback --help": "tells how to bring an earlier champion back",
+        f"{ui}/{_PAGES}/run?run_id={quote(run_id, safe='')}": "is the report, inside Airflow",
+        f"{ui}/dags/pneumonia_retraining": "has the form, behind its Trigger button",
+    }
+    console.print("[bold]Try next:[/]")
+    for what, why in steps.items():
+        console.print(f"  {what}\n      {why}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_failure(console: Console, store: ObjectStore, run_id: str, ended: EndedRun) -> None:

@@ -1,9 +1,9 @@
-"""Following a run of the DAG from a terminal: each task as it ends, epochs as they pass."""
+"""Following a run of the DAG from a terminal: a line for each task that ended, one for what goes on now."""
 
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pneumo_tasks.local.airflow_client import AirflowClient
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "upstream_failed": "[red]·[/]"}
+_FASTEST, _SLOWEST = 0.5, 5.0  # seconds between two questions to Airflow
 _PROGRESS = re.compile(r"\bepoch \d+/\d+|^features: \d+ of \d+")
 
 
@@ -37,19 +38,30 @@ class EndedRun:
 
 @dataclass
 class RunFollower:
-    """Tells ``console`` what happens in one run; ``logs`` is Airflow's log folder on this machine."""
+    """Tells ``console`` what happens in one run; ``logs`` is Airflow's log folder on this machine.
+
+    On a terminal what goes on is one line that is drawn again, elsewhere plain lines. ``on_batch`` is
+    called with the id of each batch whose validation ended well.
+    """
 
     client: AirflowClient
     dag_id: str
     run_id: str
     logs: Path
     console: Console
+    on_batch: Callable[[str], None] = lambda _: None
     _told: set[tuple[str, int]] = field(default_factory=set)
     _read: dict[Path, int] = field(default_factory=dict)
+    _progress: str = ""
 
-    def follow(self, interval: float = 1.0) -> EndedRun:
-        """Return when the run has ended."""
-        started = time.monotonic()
+    def follow(self) -> EndedRun:
+        """Return when the run has ended.
+
+        Airflow is asked often while tasks come and go, and seldom while a long one computes: each
+        question costs the server a part of a core that the task then lacks.
+        """
+        started = changed = time.monotonic()
+        before: list[Any] = []
         with self.console.status("Waiting for the scheduler") as status:
             while True:
                 state = self.client.run_state(self.dag_id, self.run_id)
@@ -57,8 +69,11 @@ class RunFollower:
                 self._tell(instances)
                 if state in ("success", "failed"):
                     break
-                status.update(self._now(instances))
-                time.sleep(interval)
+                states = [(task["task_id"], task["map_index"], task["state"]) for task in instances]
+                if states != before:
+                    before, changed, self._progress = states, time.monotonic(), ""
+                status.update(self._now(instances) + self._progress)
+                time.sleep(pause(time.monotonic() - changed))
         failed = [self._failed(task) for task in instances if task["state"] == "failed"]
         return EndedRun(state, time.monotonic() - started, failed)
 
@@ -78,13 +93,18 @@ class RunFollower:
         else:
             said = f"{state.replace('_', ' ')}"
         self.console.print(f"  {_MARKS.get(state, '[dim]-[/]')} {_name(task):<46} {said:>9}", highlight=False)
+        if task["task_id"] == "validate_batch" and state == "success":
+            self.on_batch(str(task["rendered_map_index"]))
 
     def _tell_progress(self, task: dict[str, Any]) -> None:
         path = self._log(task)
         for event in self._new_events(path):
             text = str(event.get("event", ""))
-            if _PROGRESS.search(text):
-                self.console.print(f"      [dim]{text}[/]", highlight=False)
+            if not _PROGRESS.search(text):
+                continue
+            self._progress = f": {text}"
+            if not self.console.is_terminal:
+                self.console.print(f"      {text}", markup=False, highlight=False)
 
     def _new_events(self, path: Path) -> Iterator[dict[str, Any]]:
         """The complete lines that were written since the last look."""
@@ -118,6 +138,11 @@ class RunFollower:
         if task["map_index"] >= 0:
             folder /= f"map_index={task['map_index']}"
         return folder / f"attempt={task['try_number']}.log"
+
+
+def pause(unchanged: float) -> float:
+    """Seconds to wait where nothing has changed for ``unchanged`` seconds."""
+    return min(_SLOWEST, max(_FASTEST, unchanged / 6))
 
 
 def _name(task: dict[str, Any]) -> str:

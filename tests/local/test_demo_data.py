@@ -13,7 +13,7 @@ def test_every_fault_of_the_first_batch_is_named_by_a_rule_of_its_own_and_the_ba
 ) -> None:
     train, test = phantom_batches(tmp_path / "phantoms")
     for handover in (train, test):
-        assert hand_in(settings, store, handover, lambda done, of: None)
+        assert hand_in(settings, store, handover, lambda *_: None)
     verdict = validate_batch(settings, store, train.batch_id)
     assert verdict.state == "accepted"
     found = {rejection.file.split("/")[-1]: rejection.rule for rejection in verdict.rejected}
