@@ -21,13 +21,14 @@ from pneumo_tasks.local.following import RunFollower
 from pneumo_tasks.local.stack import Place, Stack, describe, down, keras_home, up
 from pneumo_tasks.settings import RUN_PARAMS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.recipes import PHANTOM_RECIPE
 
 DAG_ID = "pneumonia_retraining"
 WEIGHTS = "PNEUMO_BACKBONE_WEIGHTS"
 # Limits for a hundred drawn films, of which some show next to nothing; X-rays meet the default ones. So few
 # test patients rule out no loss of some points: with narrow margins a second demo would never be promoted.
 PHANTOM_SETTINGS = {
-    "recipe": "vgg16-standard-frame-small",
+    "recipe": PHANTOM_RECIPE,
     "split_salt": "pneumo",
     "min_recall": "0.75",
     "min_precision": "0.75",

@@ -14,6 +14,7 @@ Decay = Literal["constant", "cosine"]
 FRAME = "frame"  # the framed grey film itself: training from it runs the whole network
 EVERYTHING = ("",)  # the prefix of every layer's name
 CROSS_FITTED = "cross-fitted"
+PHANTOM_RECIPE = "vgg16-standard-frame-small"  # what `make demo` chooses for what it draws, and nobody else
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,6 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         _STANDARD_FRAME,
-        dataclasses.replace(
-            _STANDARD_FRAME,
-            name="vgg16-standard-frame-small",
-            summary="The former at half the side: for the drawn phantoms of `make demo`, not for X-rays",
-            image_size=75,
-        ),
         Recipe(
             "vgg16-standard-frame-block5",
             "The former, then block5 at a small rate; the better of the two is exported",
@@ -121,6 +116,12 @@ RECIPES: dict[str, Recipe] = {
             Stage(("block3_gap", "block4_pool"), epochs=2, rate=1e-5, trainable=("block5_",), decay="cosine"),
             frame="combined",
             head_kind="linear",
+        ),
+        dataclasses.replace(
+            _STANDARD_FRAME,
+            name=PHANTOM_RECIPE,
+            summary="vgg16-standard-frame at half the side: for the phantoms of `make demo`, not for X-rays",
+            image_size=75,
         ),
         Recipe(
             "vgg16-block5",

@@ -1,13 +1,23 @@
+import dataclasses
+
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.promotion.report.report import _banners
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.framing.frames import SQUASH
 from pneumo_tasks.training.model import backbones
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.heads import PROBABILITY
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import EVERYTHING, RECIPES, check_request, chosen_recipe, find_recipe
+from pneumo_tasks.training.recipes import (
+    EVERYTHING,
+    PHANTOM_RECIPE,
+    RECIPES,
+    check_request,
+    chosen_recipe,
+    find_recipe,
+)
 
 # recipe, stage, what the article says: (at least, at most) trainable parameters
 COUNTS = [
@@ -67,3 +77,13 @@ def test_epochs_that_a_recipe_would_not_train_are_refused(environment: None) -> 
         with pytest.raises(BadConfiguration, match=param):
             check_request(Settings.load({"recipe": recipe}), {param: 3})
     check_request(Settings.load({"recipe": head}), {"head_epochs": 3, "fine_tune_epochs": None})
+
+
+def test_the_recipe_of_the_phantoms_is_the_default_one_at_half_the_side_and_the_report_says_so() -> None:
+    usual, small = RECIPES[Settings.model_fields["recipe"].default], RECIPES[PHANTOM_RECIPE]
+    assert small.image_size * 2 == usual.image_size
+    same = {"name": "", "summary": "", "image_size": 0}
+    assert dataclasses.replace(small, **same) == dataclasses.replace(usual, **same)
+    (banner,) = _banners({"evaluation": {"recipe": PHANTOM_RECIPE}, "summary": None})
+    assert "half the usual side" in banner
+    assert not _banners({"evaluation": {"recipe": usual.name}, "summary": None})

@@ -26,6 +26,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.recipes import PHANTOM_RECIPE
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,8 @@ def _banners(report: dict[str, Any]) -> list[str]:
     banners = []
     if evaluation.get("synthetic") or summary.get("synthetic"):
         banners.append("Synthetic images: these figures say nothing about patients.")
+    if evaluation.get("recipe") == PHANTOM_RECIPE:
+        banners.append(f"Recipe {PHANTOM_RECIPE}: films at half the usual side, for drawn phantoms alone.")
     if evaluation.get("random_backbone"):
         banners.append("Random backbone: the weights were not pre-trained; this only shows that it runs.")
     asked = Settings.model_fields["min_test_patients"].default
