@@ -144,6 +144,6 @@ def test_the_columns_of_images_csv_decide_over_the_file_names(validated, store) 
     )
     validated({"a.jpeg": jpeg(film(1)), "b.jpeg": jpeg(film(2)), "images.csv": manifest.encode()})
     frame = accepted_images(store).set_index("file")
-    assert list(frame["patient"]) == ["north:007", "patient:7"]
+    assert list(frame["patient"]) == ["patient:7", "patient:7"]  # the site is no part of the key
     assert "birthday" not in frame
     assert frame["site"]["a.jpeg"] == "north"

@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from fastapi.testclient import TestClient
 
-from pneumo_airflow import CLOSING_TASK, DAG_ID, opened, record_failure
+from pneumo_airflow.stages import CLOSING_TASK, DAG_ID, opened, record_failure
 from pneumo_tasks import journal
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.promotion.runs.index import close_ended
