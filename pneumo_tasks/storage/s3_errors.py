@@ -230,7 +230,7 @@ class S3Errors:
                 found=str(error),
                 do="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or the Airflow connection pneumo_s3.",
             )
-        if isinstance(error, RecursionError):  # the client follows redirections without an end
+        if "maximum recursion depth" in str(error):  # the client follows redirections without an end
             return BadConfiguration("the store sends this client elsewhere", where=self.where, do=_REGION)
         if isinstance(error, client.ParamValidationError | client.ProfileNotFound | client.ConfigParseError):
             return BadConfiguration("the request cannot be made", where=self.where, found=str(error)[:300])

@@ -84,6 +84,6 @@ def test_the_recipe_of_the_phantoms_is_the_default_one_at_half_the_side_and_the_
     assert small.image_size * 2 == usual.image_size
     same = {"name": "", "summary": "", "image_size": 0}
     assert dataclasses.replace(small, **same) == dataclasses.replace(usual, **same)
-    (banner,) = _banners({"evaluation": {"recipe": PHANTOM_RECIPE}, "summary": None})
+    (banner,) = _banners({"evaluation": {"recipe": PHANTOM_RECIPE}, "summary": None, "decision": None})
     assert "half the usual side" in banner
-    assert not _banners({"evaluation": {"recipe": usual.name}, "summary": None})
+    assert not _banners({"evaluation": {"recipe": usual.name}, "summary": None, "decision": None})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.storage.digests import sha256_of_file
 from pneumo_tasks.training.model.backbones import BackboneWeights, build_backbone
 
 SIDE = 32
@@ -32,5 +33,5 @@ def test_weights_with_a_dead_layer_are_refused_by_its_name(
     path = tmp_path / "dead.weights.h5"
     model.save_weights(path)
     with pytest.raises(BadConfiguration, match=rf"block3_conv2 \({why}\)"):
-        build_backbone(BackboneWeights("vgg16", "a file", "0" * 64, False, path), SIDE)
-    assert build_backbone(BackboneWeights("vgg16", "a file", "0" * 64, False, sound), SIDE)
+        build_backbone(BackboneWeights("vgg16", "a file", sha256_of_file(path), False, path), SIDE)
+    assert build_backbone(BackboneWeights("vgg16", "a file", sha256_of_file(sound), False, sound), SIDE)
