@@ -15,6 +15,7 @@ from pneumo_tasks.intake.batches import Batch, read_files
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
 from pneumo_tasks.intake.manifests import MAX_BYTES, id_fault, path_fault, read_manifest
+from pneumo_tasks.intake.names import refuse_other_halves
 from pneumo_tasks.intake.proofs import prove_archive, read_member, read_sent
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -80,6 +81,7 @@ def _of_archive(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[st
         key = layout.incoming_file(batch.batch_id, batch.files_sha256)
     proven = prove_archive(store, key, batch.archive, batch.files_sha256)
     members = {member.file: member for member in proven}
+    refuse_other_halves((name.replace("\\", "/") for name in members), batch.split, key)
     listed = members.pop("images.csv", None)
     if listed:
         return _manifest(_read(store, listed), f"{key}/images.csv"), members

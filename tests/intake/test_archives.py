@@ -54,6 +54,15 @@ def test_an_archive_is_a_batch_and_hostile_members_stay_out(pack, validated, sto
     assert not (tmp_path.parent / "NORMAL").exists()
 
 
+@pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar"])
+def test_a_division_into_train_and_test_inside_is_refused(pack, validated, tmp_path: Path) -> None:
+    halves, films = ("train", "test"), good_files(2)
+    files = {f"chest_xray/{half}/{name}": data for half in halves for name, data in films.items()}
+    verdict = validated(pack(tmp_path / f"all.{'zip' if pack is zipped else 'tar'}", files))
+    assert verdict.state == "rejected"
+    assert "division into train, test or validation" in verdict.reasons[0]
+
+
 def test_links_and_devices_of_a_tar_are_no_films(validated, tmp_path: Path) -> None:
     links = [
         ("NORMAL/IM-0810-0001.jpeg", tarfile.SYMTYPE, "/etc/passwd"),
