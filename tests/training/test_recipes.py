@@ -82,7 +82,8 @@ def test_epochs_that_a_recipe_would_not_train_are_refused(environment: None) -> 
 def test_the_recipe_of_the_phantoms_is_the_default_one_at_half_the_side_and_the_report_says_so() -> None:
     usual, small = RECIPES[Settings.model_fields["recipe"].default], RECIPES[PHANTOM_RECIPE]
     assert small.image_size * 2 == usual.image_size
-    same = {"name": "", "summary": "", "image_size": 0}
+    assert small.head.inverse_penalty < usual.head.inverse_penalty
+    same = {"name": "", "summary": "", "image_size": 0, "head": usual.head}
     assert dataclasses.replace(small, **same) == dataclasses.replace(usual, **same)
     (banner,) = _banners({"evaluation": {"recipe": PHANTOM_RECIPE}, "summary": None, "decision": None})
     assert "half the usual side" in banner
