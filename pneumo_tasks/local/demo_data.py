@@ -22,7 +22,7 @@ _LAYOUTS = (
 
 
 # Few and faint enough that the figures are not perfect and their intervals are visibly wide.
-TRAIN_PER_LABEL, TEST_PER_LABEL, FAINTEST = 100, 50, 0.15
+TRAIN_PER_LABEL, TEST_PER_LABEL, FAINTEST = 100, 50, 0.4
 
 
 @dataclass(frozen=True)
