@@ -109,8 +109,9 @@ def run_demo(console: Console, place: Place, data: str, weights: str, params: di
     if ended.state != "success":
         show_failure(console, store, run_id, ended)
     else:
-        show_result(console, store, run_id, place.local / "reports")
-        show_next_steps(console, stack.ui, run_id)
+        decision = show_result(console, store, run_id, place.local / "reports")
+        if decision != "nothing-new":
+            show_next_steps(console, stack.ui, run_id)
     console.print("\n".join(describe(place)), highlight=False, soft_wrap=True)
     console.print(
         f"Took {time.monotonic() - started:.0f} s. `make down` stops everything and keeps the data."

@@ -28,8 +28,11 @@ _PAGES = "plugin/promotion-reports/pneumo"
 _NAMED = 12
 
 
-def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path) -> None:
-    """Print stages, rules, decision and champion of a run that Airflow calls a success; fetch its report."""
+def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path) -> str:
+    """Print stages, rules, decision and champion of a run that Airflow calls a success; fetch its report.
+
+    Returns the decision.
+    """
     run = show_run(store, run_id)
     table = Table(title=f"Run {run_id}", show_header=False, title_justify="left")
     for stage in run.stages:
@@ -45,6 +48,7 @@ def show_result(console: Console, store: ObjectStore, run_id: str, reports: Path
     table.add_row("champion", _champion(champion_summary(store)))
     table.add_row("report", _fetch_report(store, run, run_id, reports))
     console.print(table)
+    return decision
 
 
 def show_quarantine(console: Console, store: ObjectStore, ui: str, batch_id: str) -> None:
