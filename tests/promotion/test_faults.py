@@ -74,7 +74,9 @@ def test_a_retry_mends_a_fault_at_any_write(settings: Settings, story: Story, fa
             assert faulty.left == 0
             promoted = promote_model(settings, story.store, run_id)
         else:
-            assert fault == "repeated" or number >= WRITES - 1
+            assert faulty.left <= 0  # the fault was met
+            # A lost answer to a file that is written once is settled by reading what is stored.
+            assert fault in ("repeated", "answer lost") or number >= WRITES - 1
             promoted = promote_model(settings, story.store, run_id)
         champion = read_champion(story.store)
         assert champion is not None
