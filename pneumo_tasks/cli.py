@@ -22,7 +22,10 @@ COMMANDS = {
     "runs": ("runs:app", "What the runs decided, and why."),
     "models": ("models:app", "The champion and its predecessors."),
     "gate": ("gate:app", "Try other limits on stored runs."),
-    "protocol": ("protocol:app", "What has to hold for a promotion, and who decided so."),
+    "protocol": (
+        "protocol:app",
+        "What shall hold for a promotion, and who decided so; not yet enforced.",
+    ),
     "outcomes": ("outcomes:app", "What became of the studies that the live model judged."),
     "watch": ("outcomes:watch", "Say what the outcomes say of the champion; exit 5 where a review is due."),
     "report": ("report:app", "Reports of runs: RUN, or a command."),

@@ -8,7 +8,10 @@ import typer
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 
-app = typer.Typer(help="What has to hold for a promotion, and who decided so.", no_args_is_help=True)
+app = typer.Typer(
+    help="What shall hold for a promotion, and who decided so; not yet enforced.",
+    no_args_is_help=True,
+)
 
 WAITING = 4
 

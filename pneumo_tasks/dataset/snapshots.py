@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -14,7 +15,7 @@ from pneumo_tasks.dataset.splits import assign_splits, drop_duplicates, independ
 from pneumo_tasks.errors import BadData, ObjectMissing
 from pneumo_tasks.intake.accepted import accepted_images, accepted_verdicts
 from pneumo_tasks.intake.patients import canonical_key
-from pneumo_tasks.intake.register import Home, enrol_patients, found_register, read_register
+from pneumo_tasks.intake.register import Home, enrol_patients, found_register
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -76,8 +77,7 @@ def assemble_dataset(settings: Settings, store: ObjectStore) -> SnapshotRef | No
     if accepted.empty:
         return None
     kept, duplicates = drop_duplicates(accepted)
-    register = read_register(store)
-    register = found_register(settings, store, {} if register else former_homes(store))
+    register = found_register(settings, store, partial(former_homes, store))
     register = enrol_patients(settings, store, register, wishes_of(kept))
     assigned, misplaced = assign_splits(kept, register.homes)
     assigned, unchosen = _choose(assigned, settings.batches)
@@ -94,8 +94,8 @@ def assemble_dataset(settings: Settings, store: ObjectStore) -> SnapshotRef | No
         raise BadData(
             "the splits are not independent", found=", ".join(failed), do="Report this: it is a defect."
         )
-    _write(store, summary, training, test)
-    shards = training_rows(store, snapshot_id)["shard"]  # those of the snapshot, if it was there already
+    written = _write(store, summary, training, test)
+    shards = training["shard"] if written else training_rows(store, snapshot_id)["shard"]
     log.info("snapshot %s: %s, %d excluded", snapshot_id, summary.counts, len(excluded))
     return SnapshotRef(
         snapshot_id=snapshot_id,
@@ -207,14 +207,15 @@ def _summarise(
     )
 
 
-def _write(store: ObjectStore, summary: SnapshotSummary, training: pd.DataFrame, test: pd.DataFrame) -> None:
-    """Write the rows, then the summary: its presence means that the snapshot is whole."""
+def _write(store: ObjectStore, summary: SnapshotSummary, training: pd.DataFrame, test: pd.DataFrame) -> bool:
+    """Write the rows, then the summary, which says that the snapshot is whole; False where it was there."""
     key = layout.dataset(summary.snapshot_id, "summary.json")
     if store.exists(key):
-        return
+        return False
     for name, rows in (("training.parquet", training), ("test.parquet", test)):
         store.put(layout.dataset(summary.snapshot_id, name), rows.to_parquet(index=False))
     store.put_json(key, summary.model_dump(mode="json"))
+    return True
 
 
 def _read_rows(store: ObjectStore, snapshot_id: str, name: str) -> pd.DataFrame:

@@ -74,7 +74,9 @@ def keys_of_today(rows: pd.DataFrame, site_in_key: bool) -> pd.Series:
 
     Earlier releases put the site in front of an id where a batch stated one.
     """
-    keys = rows["patient"].map(lambda key: canonical_key(key) if isinstance(key, str) else key)
+    former = rows["patient"]
+    today = {key: canonical_key(key) for key in former.dropna().unique()}  # once a patient, not once a film
+    keys = former.map(lambda key: today.get(key, key))
     if site_in_key or "site" not in rows or "patient_id" not in rows:
         return keys
     stated = rows["site"].fillna("").map(canonical)

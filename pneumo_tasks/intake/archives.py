@@ -11,13 +11,13 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing, RetryableError
+from pneumo_tasks.intake.names import is_litter
 from pneumo_tasks.storage.object_store import ObjectStore
 
 SUFFIXES = (".zip", ".tar")
 NOT_SENT = "not sent"
 MAX_MEMBERS = 500_000
 MAX_DIRECTORY = 32 * 2**20
-_LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")
 _ZIP_LOCAL, _SLACK, _READ_AHEAD = 30, 256, 1 << 20
 
 
@@ -69,8 +69,7 @@ def _shown(members: list[Source], size: int) -> list[Source]:
     seen: set[str] = set()
     shown: list[Source] = []
     for member in members:
-        parts = member.file.split("/")
-        if any((part.startswith(".") and part not in (".", "..")) or part in _LITTER for part in parts):
+        if is_litter(member.file):
             continue
         if member.file in seen:
             fault = "a name that the archive holds twice"

@@ -14,7 +14,7 @@ from pneumo_tasks.intake.archives import NOT_SENT, Source, label_of
 from pneumo_tasks.intake.batches import Batch, read_files
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
-from pneumo_tasks.intake.manifests import MAX_BYTES, id_fault, path_fault, read_manifest
+from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest, spreadsheet_fault
 from pneumo_tasks.intake.names import refuse_other_halves
 from pneumo_tasks.intake.proofs import prove_archive, read_member, read_sent
 from pneumo_tasks.settings import Settings
@@ -81,7 +81,7 @@ def _of_archive(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[st
         key = layout.incoming_file(batch.batch_id, batch.files_sha256)
     proven = prove_archive(store, key, batch.archive, batch.files_sha256)
     members = {member.file: member for member in proven}
-    refuse_other_halves((name.replace("\\", "/") for name in members), batch.split, key)
+    refuse_other_halves(members, batch.split, key)
     listed = members.pop("images.csv", None)
     if listed:
         return _manifest(_read(store, listed), f"{key}/images.csv"), members
@@ -159,7 +159,7 @@ def _key(
 
 
 def _wrong_id(given: str) -> str | None:
-    return (patients.id_fault(given) or id_fault(given)) if given else None
+    return (patients.id_fault(given) or spreadsheet_fault(given)) if given else None
 
 
 def _why_nobody(given: str, otherwise: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pneumo_tasks.errors import BadBatch
+from pneumo_tasks.intake.names import is_litter
 
-_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 _HEADER = ("path", "label", "patient_id")
 
 
@@ -33,8 +33,7 @@ def choose_folder(folder: Path, split: str) -> Path:
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file but hidden ones and what file managers leave behind."""
     for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") or part in _LITTER for part in parts):
+        if path.is_file() and not is_litter(path.relative_to(folder).as_posix()):
             yield path
 
 

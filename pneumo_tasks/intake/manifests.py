@@ -81,7 +81,7 @@ def without_decimals(ids: pd.Series) -> pd.Series:
     return ids.where(~whole, ids.str.partition(".")[0])
 
 
-def id_fault(patient_id: str) -> str | None:
+def spreadsheet_fault(patient_id: str) -> str | None:
     """Why an id is no longer what its sender wrote, and cannot be repaired; None where it may be used."""
     if re.fullmatch(r"[0-9](\.[0-9]+)?[eE]\+?[0-9]+", patient_id):
         return "a spreadsheet wrote the id as a power of ten, and its digits are lost"

@@ -12,7 +12,7 @@ from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.settings import LABELS
 
 MANIFEST = "images.csv"
-_LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
+_LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 _HALVES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -74,15 +74,14 @@ def refuse_other_halves(names: Iterable[str], split: str, where: str) -> None:
 
 def halves_of(name: str) -> set[str]:
     """Which of train, test and val the folders of a relative name are called after."""
-    folders = name.split("/")[:-1]
+    folders = _plain(name).split("/")[:-1]
     return {_HALVES[folder.casefold()] for folder in folders if folder.casefold() in _HALVES}
 
 
 def is_litter(name: str) -> bool:
     """What file managers and editors leave behind: hidden files and folders, and a few by name."""
     return any(
-        (part.startswith(".") and part not in (".", "..")) or part.casefold() in _LITTER
-        for part in name.split("/")
+        (part.startswith(".") and part not in (".", "..")) or part in _LITTER for part in name.split("/")
     )
 
 

@@ -7,7 +7,7 @@ batches change the future alone. A patient whose films are withdrawn stays in th
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -115,23 +115,27 @@ def read_register(store: ObjectStore) -> Register | None:
     return Register(founding, homes, len(segments))
 
 
-def found_register(settings: Settings, store: ObjectStore, former: Mapping[str, Home]) -> Register:
-    """The register, founded with the patients of ``former`` snapshots where there is none yet.
+def found_register(
+    settings: Settings, store: ObjectStore, former: Callable[[], Mapping[str, Home]]
+) -> Register:
+    """The register, founded with the patients of ``former`` snapshots where nobody is enrolled yet.
 
+    ``former`` is asked for them only then, also where an earlier founding died before they were written.
     A bucket that already has patients keeps the salt that they were drawn with; a new one draws its own,
     so that nobody who only sends films can choose ids that land in the test set. Raises BadConfiguration
     where the settings ask for another form of keys than the register has.
     """
     register = read_register(store)
+    homes = {} if register and register.segments else dict(former())
     if register is None:
-        salt = settings.split_salt or (FORMER_SALT if former else secrets.token_hex(16))
+        salt = settings.split_salt or (FORMER_SALT if homes else secrets.token_hex(16))
         founding = Founding(salt=salt, rule=RULE, site_in_key=settings.patient_site, founded_at=journal.now())
         store.put_once(layout.REGISTER, canonical_json(founding.model_dump()))
         register = read_register(store)
         if register is None:
             raise CorruptArtefact("the register of patients was not kept", where=layout.REGISTER)
-        if former and not register.segments:
-            register = _append(store, register, dict(former))
+    if homes and not register.segments:
+        register = _append(store, register, homes)
     founding = register.founding
     if (founding.rule, founding.site_in_key) != (RULE, settings.patient_site):
         raise BadConfiguration(

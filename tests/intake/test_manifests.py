@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.manifests import MAX_PATH, id_fault, path_fault, read_manifest
+from pneumo_tasks.intake.manifests import MAX_PATH, path_fault, read_manifest, spreadsheet_fault
 
 ROW = ["a.jpeg", "NORMAL", "7"]
 
@@ -66,12 +66,12 @@ def test_a_path_is_never_stripped_and_has_one_unicode_form() -> None:
 
 @pytest.mark.parametrize("given", ["1.23457E+11", "1e5", "#REF!", "#N/A!"])
 def test_an_id_that_a_spreadsheet_destroyed_is_a_fault(given: str) -> None:
-    assert id_fault(given)
+    assert spreadsheet_fault(given)
 
 
 @pytest.mark.parametrize("given", ["7", "1E", "E12", "12-e+5x", "", "P-0012"])
 def test_an_ordinary_id_is_none(given: str) -> None:
-    assert id_fault(given) is None
+    assert spreadsheet_fault(given) is None
 
 
 def test_names_beyond_ascii_come_through_in_utf_8_and_windows_1252() -> None:

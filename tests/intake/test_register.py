@@ -57,10 +57,10 @@ def test_the_first_wish_in_the_order_of_acceptance_decides() -> None:
 
 def test_a_new_bucket_draws_a_salt_that_nobody_can_know(settings: Settings, store: ObjectStore) -> None:
     unset = settings.model_copy(update={"split_salt": ""})
-    salt = found_register(unset, store, {}).founding.salt
+    salt = found_register(unset, store, dict).founding.salt
     assert len(salt) == 32
     assert salt != FORMER_SALT
-    assert found_register(unset, store, {}).founding.salt == salt
+    assert found_register(unset, store, dict).founding.salt == salt
 
 
 def test_a_bucket_with_patients_keeps_their_homes_and_its_salt(
@@ -68,17 +68,26 @@ def test_a_bucket_with_patients_keeps_their_homes_and_its_salt(
 ) -> None:
     former = {"im:7": Home(split="test", fold=-1), "im:8": Home(split="train", fold=3)}
     unset = settings.model_copy(update={"split_salt": ""})
-    register = found_register(unset, store, former)
+    register = found_register(unset, store, lambda: former)
     assert register.founding.salt == FORMER_SALT
     assert dict(register.homes) == former
-    assert found_register(unset, store, {}).homes == register.homes
+    assert found_register(unset, store, dict).homes == register.homes
+
+
+def test_a_founding_that_died_before_the_former_patients_is_finished_by_the_next_one(
+    settings: Settings, store: ObjectStore
+) -> None:
+    former = {"im:7": Home(split="test", fold=-1)}
+    found_register(settings, store, lambda: former)
+    store.delete(layout.registered(1))
+    assert dict(found_register(settings, store, lambda: former).homes) == former
 
 
 def test_settings_change_the_future_alone(settings: Settings, store: ObjectStore) -> None:
-    first = found_register(settings, store, {})
+    first = found_register(settings, store, dict)
     first = enrol_patients(settings, store, first, [(patient, "auto") for patient in PATIENTS])
     other = settings.model_copy(update={"split_salt": "other", "test_share": 1.0, "folds": 2})
-    again = enrol_patients(other, store, found_register(other, store, {}), [(p, "auto") for p in PATIENTS])
+    again = enrol_patients(other, store, found_register(other, store, dict), [(p, "auto") for p in PATIENTS])
     assert again.homes == first.homes
     assert again.segments == 1
     grown = enrol_patients(other, store, again, [("patient:new", "auto")])
@@ -86,7 +95,7 @@ def test_settings_change_the_future_alone(settings: Settings, store: ObjectStore
 
 
 def test_assemblies_at_the_same_moment_agree_on_every_patient(settings: Settings, store: ObjectStore) -> None:
-    register = found_register(settings, store, {})
+    register = found_register(settings, store, dict)
     results: list[Register] = []
 
     def assemble(wish: str) -> None:
@@ -103,13 +112,13 @@ def test_assemblies_at_the_same_moment_agree_on_every_patient(settings: Settings
 
 
 def test_keys_of_another_form_are_refused(settings: Settings, store: ObjectStore) -> None:
-    found_register(settings, store, {})
+    found_register(settings, store, dict)
     with pytest.raises(BadConfiguration, match="PNEUMO_PATIENT_SITE"):
-        found_register(settings.model_copy(update={"patient_site": True}), store, {})
+        found_register(settings.model_copy(update={"patient_site": True}), store, dict)
 
 
 def test_a_register_that_was_cut_or_changed_is_found(settings: Settings, store: ObjectStore) -> None:
-    register = found_register(settings, store, {})
+    register = found_register(settings, store, dict)
     register = enrol_patients(settings, store, register, [("a", "train")])
     register = enrol_patients(settings, store, register, [("b", "train")])
     body = store.read_json(layout.registered(2))
