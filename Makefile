@@ -10,8 +10,11 @@ INSTALLED := $(VENV)/.installed
 # Another interpreter: make setup PYTHON=/path/to/python3.11. Pip instead of uv: make setup UV=none
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3.12) python3.11)
 UV ?= $(shell command -v uv)
+# LOCKED=1: every file that is installed has one of the sha256 of constraints-hashes.txt, or nothing is.
+LOCKED ?=
+CONSTRAINTS = $(if $(LOCKED),constraints-hashes.txt,constraints.txt)
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-EXTRAS ?= train,validate,airflow,dev
+EXTRAS ?= train,validate,receive,airflow,dev
 
 # For `make demo`, on the command line: a variable DATA of the shell is not meant for us.
 DATA =
@@ -20,7 +23,7 @@ WEIGHTS =
 # Modules are compiled once, by whoever imports them first, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo down status test test-all test-faults lint check format images up down-compose logs
+.PHONY: help reference setup demo down status test test-all test-faults lint check format hashes sbom images up down-compose logs
 
 # For the containers: another engine with COMPOSE=podman-compose and so on.
 COMPOSE ?= docker compose
@@ -29,8 +32,10 @@ BUILD ?= docker build
 S3 ?= minio
 # Not empty: the gpu worker has CUDA and reserves the machine's NVIDIA devices
 GPU ?=
+# Not empty: films straight from an archive, by DICOM (RECEIVE_CALLING in docker/.env says from whom)
+RECEIVE ?=
 FILES := -f docker/compose.yaml $(if $(GPU),-f docker/compose.gpu.yaml)
-STACK = $(COMPOSE) --env-file docker/.env $(FILES) $(if $(S3),--profile $(S3))
+STACK = $(COMPOSE) --env-file docker/.env $(FILES) $(if $(S3),--profile $(S3)) $(if $(RECEIVE),--profile receive)
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +52,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	if [ -z "$$uv" ]; then $(PIP) uv && uv=$(BIN)/uv || uv=none; fi; \
 	echo "Installing the packages of constraints.txt into $(VENV) (half a minute to some minutes the first time)"; \
 	if [ "$$uv" != none ]; then \
-	  "$$uv" pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]' && exit 0; \
+	  "$$uv" pip install --quiet --python $(BIN)/python --verify-hashes --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]' && exit 0; \
+	  test -z "$(LOCKED)" || { echo "LOCKED: a package is not the one of $(CONSTRAINTS), or could not be had."; exit 1; }; \
 	  test -x $(BIN)/pip || exit 1; \
 	  echo "uv could not: trying again with pip (some minutes)"; \
 	fi; \
@@ -87,11 +93,23 @@ format: setup ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+hashes: setup ## Write constraints-hashes.txt: the sha256 of every file of the versions in constraints.txt
+	@$(BIN)/uv pip compile constraints.txt --generate-hashes --no-deps --no-header --no-annotate --quiet \
+	  --python-version 3.11 --output-file constraints-hashes.txt > /dev/null
+
+sbom: setup ## Write sbom.json (CycloneDX) and licences.txt of what is installed in .venv
+	@$(BIN)/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py environment $(BIN)/python \
+	  --output-reproducible --output-format JSON --output-file sbom.json
+	@$(BIN)/python docs/licences.py sbom.json > licences.txt
+
+reference: setup ## Write docs/reference/ from the code
+	@$(BIN)/python docs/generate.py
+
 images: ## Build both images: GPU=1 with CUDA, otherwise TensorFlow for the CPU
 	@$(BUILD) -f docker/airflow.Dockerfile -t pneumo/airflow:local .
 	@$(BUILD) -f docker/gpu-worker.Dockerfile -t pneumo/gpu-worker:local --build-arg TENSORFLOW=$(if $(GPU),gpu,train) .
 
-up: ## Start the server stack in containers (after `make images`): S3=minio|seaweedfs GPU=1
+up: ## Start the server stack in containers (after `make images`): S3=minio|seaweedfs GPU=1 RECEIVE=1
 	@docker/environment.sh
 	@$(STACK) up -d --no-build
 	@docker/wait.sh

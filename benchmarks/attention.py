@@ -17,7 +17,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks.dataset.sample import first_of_each
-from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
+from pneumo_tasks.dataset.snapshots import test_rows
+from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.evaluation.explanations import Heat, grad_cam, under_heat
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
@@ -63,14 +64,14 @@ def measure(
     summary = snapshot_summary(store, candidate.snapshot_id)
     record_look(store, summary.test_set_id, run_id, "candidate", candidate.sha256)
     rows = test_rows(store, candidate.snapshot_id).reset_index(drop=True)
-    films = list(read_images(store, rows))
+    films = list(read_images(settings, store, rows))
     geometry = gauge.measure(films)[0].geometry
     chosen = first_of_each(rows, "label", count // 2).index
     with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
-        heats = grad_cam(stored.model, [films[number] for number in chosen])
+        heats = grad_cam(stored.load(), [films[number] for number in chosen])
         shown = {
-            "the film": score_on_test_set(stored, rows, summary.test_set_id),
-            **_scores_of_parts(stored.model, films, geometry),
+            "the film": score_on_test_set(settings, stored, rows),
+            **_scores_of_parts(stored.load(), films, geometry),
         }
     ill = (rows["label"] == LABELS[1]).to_numpy(bool)
     needed = {name: float(roc_auc_score(ill, scores)) for name, scores in shown.items()}

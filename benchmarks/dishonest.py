@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
+from pneumo_tasks.dataset.snapshots import test_rows
+from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.scoring import read_images
@@ -62,7 +63,7 @@ def _epochs(place: Workplace, stage: Stage, tested: list[Any]) -> Any:
 
 def _test_features(place: Workplace, stage: Stage, rows: pd.DataFrame) -> list[Any]:
     frozen, parts = place.network.part((INPUT,), *stage.cuts), []
-    for films in chunks(read_images(place.store, rows)):
+    for films in chunks(read_images(place.settings, place.store, rows)):
         answer = frozen.predict_on_batch(np.stack(films)[..., None])
         parts.append(answer if isinstance(answer, list) else [answer])
     return [np.concatenate(cut) for cut in zip(*parts, strict=True)]

@@ -8,6 +8,7 @@ from peak import gflop_per_image
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.features.frozen_parts import FrozenParts
 from pneumo_tasks.training.features.frozen_pass import FrozenPass
 from pneumo_tasks.training.features.keys import pass_of
 from pneumo_tasks.training.framing.frames import SQUASH
@@ -24,7 +25,7 @@ def extraction_rate(
     recipe = chosen_recipe(settings)
     weights = resolve_weights(settings, store, recipe.backbone)
     source = pass_of(recipe, weights, SQUASH, precision)
-    frozen = FrozenPass.build(recipe, weights, SQUASH, source, recipe.cuts)
+    frozen = FrozenPass.build(FrozenParts(recipe, weights), SQUASH, source, recipe.cuts)
     rows = training_rows(store, snapshot_id)
     rows = pd.concat([rows] * (FILMS // len(rows) + 1)).head(FILMS)
     whole_batches = rows.head(len(rows) // frozen.batch * frozen.batch)

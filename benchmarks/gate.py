@@ -20,7 +20,8 @@ from scipy.stats import norm
 
 from pneumo_tasks.evaluation.bootstrap import draw_patients, replicate_metrics, replicate_rates
 from pneumo_tasks.evaluation.clustering import WorstEffects
-from pneumo_tasks.evaluation.intervals import Interval, interval_of_both, intervals
+from pneumo_tasks.evaluation.interval import Interval
+from pneumo_tasks.evaluation.intervals import interval_of_both, intervals
 from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.paired_bound import (
     ONE_SIDED_5_PERCENT,

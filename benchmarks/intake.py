@@ -25,12 +25,13 @@ import pandas as pd
 import psutil
 from PIL import Image, ImageOps
 
+from benchmarks.dicom_syntaxes import rates
 from pneumo_tasks.films.imaging import decode_grey
 from pneumo_tasks.intake.archives import Source
 from pneumo_tasks.intake.expectations import judge
 from pneumo_tasks.intake.inspectors import Assignment, available_cores, inspect_files
+from pneumo_tasks.intake.judging import Known, apply_rules
 from pneumo_tasks.intake.rules import file_rules
-from pneumo_tasks.intake.validation import Known, apply_rules
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -225,11 +226,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under three minutes on two cores")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--dicom", action="store_true", help="films/s of one core, a line a transfer syntax")
     parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peak_of:
         settings = Settings.load()
         run_batch(settings, ObjectStore.connect(settings), given.peak_of)
+        return
+    if given.dicom:
+        for syntax, bits, rate in rates([film(seed, 1500) for seed in range(4)]):
+            sys.stdout.write(f"{rate:6.1f} films/s  {bits:2} bits  {syntax.name}\n")
         return
     with tempfile.TemporaryDirectory() as folder:
         server = seaweedfs.start(Path(folder))

@@ -25,32 +25,27 @@ import numpy as np
 from dishonest import train_dishonestly
 from training_bucket import open_bucket
 
-from pneumo_tasks.dataset.snapshots import (
-    SnapshotRef,
-    assemble_dataset,
-    snapshot_summary,
-    test_rows,
-    training_rows,
-)
+from pneumo_tasks import pipeline
+from pneumo_tasks.dataset.snapshots import SnapshotRef, test_rows, training_rows
 from pneumo_tasks.dataset.splits import VALIDATION_FOLD
+from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.evaluation import bootstrap
+from pneumo_tasks.evaluation.compared_recipe import ComparedRecipe
 from pneumo_tasks.evaluation.intervals import intervals
 from pneumo_tasks.evaluation.looks import count_looks
 from pneumo_tasks.evaluation.metrics import compute_metrics
-from pneumo_tasks.evaluation.recipe_comparison import ComparedRecipe, compare_recipes
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
-from pneumo_tasks.intake.batch_list import discover_batches
 from pneumo_tasks.intake.register import draw
-from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local.demo_data import batches_in, hand_in
+from pneumo_tasks.recipe_comparison import compare_recipes
+from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.export.candidate import read_candidate
-from pneumo_tasks.training.fitting.cross_fitted_head import load_held_out
 from pneumo_tasks.training.fitting.stage_choice import score_reframed_auc
+from pneumo_tasks.training.fitting.strategies import strategy_of
 from pneumo_tasks.training.fitting.workplace import prepare
-from pneumo_tasks.training.model.artefact import load_artefact
 
 RECIPES = ("vgg16-standard-frame", "article-vgg16-head", "article-vgg16-block5-conv3", "vgg16-block5")
 SHOWN = ("auc", "accuracy", "recall", "precision", "specificity")
@@ -80,7 +75,8 @@ def _seeded(
 ) -> Iterator[dict[str, Any]]:
     """One row for each recipe, with the folds and the numbers drawn from ``seed``."""
     seeded = settings.model_copy(update={"seed": settings.seed + seed})
-    snapshot = assemble_dataset(seeded, store)
+    forced = seeded.model_copy(update={"force": True})
+    snapshot = pipeline.assemble(Run(forced, store, "quality", recorded=False)).snapshot
     if snapshot is None:
         sys.exit("no image was accepted")
     if seed:
@@ -107,7 +103,9 @@ def _with_other_folds(
     rows["fold"] = [int(draw(patient, salt, "fold") * settings.folds) for patient in rows["patient"]]
     rows["split"] = rows["fold"].map(lambda fold: "validation" if fold == VALIDATION_FOLD else "train")
     other = sha256(f"{snapshot.snapshot_id} {salt} {settings.folds}".encode())[:16]
-    summary = snapshot_summary(store, snapshot.snapshot_id).model_copy(update={"snapshot_id": other})
+    summary = snapshot_summary(store, snapshot.snapshot_id).model_copy(
+        update={"snapshot_id": other, "tables": {}}
+    )
     store.put(layout.dataset(other, "training.parquet"), rows.to_parquet(index=False))
     test = store.read(layout.dataset(snapshot.snapshot_id, "test.parquet"))
     store.put(layout.dataset(other, "test.parquet"), test)
@@ -139,30 +137,23 @@ def _row(
     if options.reframe:
         row["validation_reframed_auc"] = _reframed(settings, store, made, snapshot_id)
     if options.open_test_set:
-        row |= _tested(settings, store, made, snapshot_id, summary.test_set_id)
+        row |= _tested(settings, store, made, snapshot_id)
     return row
 
 
 def _reframed(settings: Settings, store: ObjectStore, made: ComparedRecipe, snapshot_id: str) -> float:
     """AUC on reframed validation films, of a model that was not trained on their patients."""
     place = prepare(settings, store, made.run_id, snapshot_id)
-    if place.recipe.cross_fitted:
-        load_held_out(place)
-    else:
-        candidate = read_candidate(store, made.run_id)
-        with StoredModel(store, layout.run(made.run_id, "candidate.keras"), candidate.sha256) as stored:
-            place.network.whole.set_weights(load_artefact(stored.path).get_weights())
+    strategy_of(place.recipe).load_held_out(place)
     return score_reframed_auc(place)
 
 
-def _tested(
-    settings: Settings, store: ObjectStore, made: ComparedRecipe, snapshot_id: str, test_set_id: str
-) -> dict[str, Any]:
+def _tested(settings: Settings, store: ObjectStore, made: ComparedRecipe, snapshot_id: str) -> dict[str, Any]:
     """The test figures at the validation threshold with their intervals, and at .5; the scores are kept."""
     candidate, rows = read_candidate(store, made.run_id), test_rows(store, snapshot_id)
     ill = (rows["label"] == "PNEUMONIA").to_numpy(bool)
     with StoredModel(store, layout.run(made.run_id, "candidate.keras"), candidate.sha256) as stored:
-        probability = score_on_test_set(stored, rows, test_set_id)
+        probability = score_on_test_set(settings, stored, rows)
     threshold = made.validation.threshold
     found = compute_metrics(ill, probability, threshold)
     drawn = bootstrap.resample(
@@ -200,8 +191,9 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def _hand_in(settings: Settings, store: ObjectStore, data: Path) -> None:
     for handover in batches_in(data):
         hand_in(settings, store, handover, lambda *_: None)
-    for batch_id in discover_batches(store, settings.stale_hours):
-        validate_batch(settings, store, batch_id)
+    run = Run(settings, store, "quality", recorded=False)
+    for batch_id in pipeline.discover(run, {}, "benchmark").batches:
+        pipeline.validate(run, batch_id)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 from tests.evaluation.story import Story, save_model
+from tests.promotion.history import PERMISSIVE
 from tests.promotion.judging import judge
 
 GOING_ON = "weekly-now"
@@ -40,18 +41,28 @@ def main(entries: int, runs: int, stages: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = seaweedfs.start(Path(folder))
         try:
-            settings = Settings.load({
-                "s3_endpoint": server.endpoint, "s3_access_key": server.access_key, "demo": True,
-                "s3_secret_key": server.secret_key, "bucket": "requests", "backbone_weights": "random",
-                "resamples": 100, "min_recall": 0.1, "min_precision": 0.1, "min_auc": 0.1,
-            })  # fmt: skip
-            measure_all(settings, fill(settings, Path(folder), entries, runs, stages))
+            settings = settings_of(server)
+            candidate = fill(settings, Path(folder), entries, runs, stages)
+            enter_missing(ObjectStore.connect(settings))
+            measure_all(settings, candidate)
         finally:
             os.killpg(server.pid, signal.SIGKILL)
 
 
+def settings_of(server: seaweedfs.S3Server) -> Settings:
+    """Limits that a tiny test set meets; the environment says them, for no run may loosen the protocol."""
+    os.environ |= PERMISSIVE | {
+        "PNEUMO_S3_ENDPOINT": server.endpoint, "PNEUMO_S3_ACCESS_KEY": server.access_key,
+        "PNEUMO_S3_SECRET_KEY": server.secret_key, "PNEUMO_BUCKET": "requests", "PNEUMO_DEMO": "true",
+        "PNEUMO_BACKBONE_WEIGHTS": "random",
+    }  # fmt: skip
+    return Settings.load()
+
+
 def fill(settings: Settings, folder: Path, entries: int, runs: int, stages: int) -> str:
-    """A champion, then refusals until the ledger is as long as wanted; returns a run to be promoted."""
+    """A champion, refusals until the ledger is as long as wanted, and runs that ended without an entry in
+    the index, so that the index has to catch up; returns a run to be promoted.
+    """
     store = ObjectStore.connect(settings)
     store.ensure_bucket()
     for name, weights in {"good": (12.0, 0.0, -6.0), "better": (14.0, 0.0, -7.0)}.items():
@@ -64,7 +75,6 @@ def fill(settings: Settings, folder: Path, entries: int, runs: int, stages: int)
             pool.map(lambda number: journal.record_failure(store, f"old-{number}", "x", "lost"), range(runs))
         )
     candidate = judge(settings, story, "second", "better")
-    enter_missing(store)
     journal.record_start(store, GOING_ON, {"params": {}})
 
     def extract(number: int) -> None:
@@ -80,7 +90,7 @@ def refuse(store: ObjectStore, number: int) -> None:
     """Refusals as a year of runs leaves them: the last by ``append``, the others as it writes them."""
     head = ledger.read_ledger(store)[-1]
     for _ in range(number - 1):
-        entry = ledger.Entry(
+        entry = ledger.LedgerEntry(
             kind="rejected", version=None, sha256=None, manifest_sha256=None, run_id=None, replaces=None,
             attempt=f"attempt-{head.seq}", by="the gate", reason="recall is below its limit",
             seq=head.seq + 1, at=journal.now(), previous_sha256=ledger.digest(head),

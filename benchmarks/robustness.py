@@ -11,7 +11,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from pneumo_tasks.dataset.snapshots import snapshot_summary, test_rows
+from pneumo_tasks.dataset.snapshots import test_rows
+from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.evaluation.looks import record_look
 from pneumo_tasks.evaluation.robustness import ALTERATIONS, Altered, measure_robustness
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images
@@ -26,8 +27,9 @@ WORST = 0.01  # a fall of the AUC that is still none
 
 def main() -> None:
     options = _options()
-    store = ObjectStore.connect(Settings.load())
-    found = {run_id: measure(store, run_id) for run_id in options.runs}
+    settings = Settings.load()
+    store = ObjectStore.connect(settings)
+    found = {run_id: measure(settings, store, run_id) for run_id in options.runs}
     if options.json:
         shown = {
             run_id: {"recipe": recipe, "rows": [row.model_dump() for row in rows]}
@@ -42,14 +44,14 @@ def main() -> None:
             print(f"  {row.alteration:22} AUC {row.auc:.4f}  {row.fall:+.4f}{told}")
 
 
-def measure(store: ObjectStore, run_id: str) -> tuple[str, list[Altered]]:
+def measure(settings: Settings, store: ObjectStore, run_id: str) -> tuple[str, list[Altered]]:
     candidate = read_candidate(store, run_id)
     summary = snapshot_summary(store, candidate.snapshot_id)
     record_look(store, summary.test_set_id, run_id, "candidate", candidate.sha256)
     rows = test_rows(store, candidate.snapshot_id)
-    films, ill = list(read_images(store, rows)), (rows["label"] == LABELS[1]).to_numpy(bool)
+    films, ill = list(read_images(settings, store, rows)), (rows["label"] == LABELS[1]).to_numpy(bool)
     with StoredModel(store, layout.run(run_id, "candidate.keras"), candidate.sha256) as stored:
-        model: Any = stored.model
+        model: Any = stored.load()
         return candidate.recipe, measure_robustness(
             lambda given: score_images(model, given), films, ill, ALTERATIONS
         )

@@ -24,12 +24,11 @@ import peak
 from extraction_rate import extraction_rate
 from training_bucket import find_films, open_bucket, write_snapshot
 
+from pneumo_tasks import pipeline
+from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.extract import extract_features
-from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
-from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.hardware import chosen_precision
 
 RECIPE, SECOND = "article-vgg16-block5-conv3", "vgg16-block5"
@@ -114,14 +113,16 @@ def measure(
 def _train(
     settings: Settings, store: ObjectStore, snapshot: str, run_id: str, rows: pd.DataFrame
 ) -> dict[str, float]:
-    """The tasks of a run, one after the other, as they would be on one worker."""
+    """The stages of a run, one after the other, as they would be on one worker."""
+    run = Run(settings, store, run_id, recorded=False)
     started = time.perf_counter()
     for shard in dict.fromkeys(rows["shard"]):
-        extract_features(settings, store, snapshot, shard)
+        pipeline.extract(run, snapshot, shard)
     extracted = time.perf_counter()
-    train_head(settings, store, run_id, snapshot)
+    pipeline.train(run, snapshot)
     trained = time.perf_counter()
-    fine_tune_block5(settings, store, run_id, snapshot)
+    pipeline.tune(run, snapshot)
+    pipeline.export(run, snapshot)
     ended = time.perf_counter()
     return {
         "seconds": ended - started,

@@ -11,7 +11,9 @@ import pandas as pd
 
 from pneumo_tasks.dataset.balance import balance
 from pneumo_tasks.dataset.shards import assign_shards
+from pneumo_tasks.dataset.summary import SnapshotSummary
 from pneumo_tasks.intake.patients import compiled, from_file_name
+from pneumo_tasks.journal import now
 from pneumo_tasks.local import phantoms, seaweedfs
 from pneumo_tasks.settings import LABELS, PUBLIC_PATIENT_PATTERN, Settings
 from pneumo_tasks.storage import layout
@@ -41,6 +43,7 @@ def open_bucket(scratch: Path, weights: str, **given: object) -> Iterator[tuple[
     server = seaweedfs.start(scratch / "s3")
     settings = Settings.load(
         {
+            "test_senders": "*",
             "s3_endpoint": server.endpoint,
             "s3_access_key": server.access_key,
             "s3_secret_key": server.secret_key,
@@ -76,6 +79,11 @@ def write_snapshot(
     rows["synthetic"] = False
     table = rows.drop(columns="path")
     store.put(layout.dataset(snapshot_id, "training.parquet"), table.to_parquet(index=False))
+    summary = SnapshotSummary(
+        snapshot_id=snapshot_id, test_set_id="none", created_at=now(), counts={}, patients={}, families={},
+        batches=[], received=0, quarantined=0, excluded=[], synthetic=False, checks=[],
+    )  # fmt: skip
+    store.put_json(layout.dataset(snapshot_id, "summary.json"), summary.model_dump(mode="json"))
     counts = table[table["split"] == "train"]["label"].value_counts().to_dict()
     for run_id in run_ids:
         facts = balance(counts, settings.class_weights).model_dump(mode="json")

@@ -8,6 +8,7 @@ growing test set a tenth of the first films joins each month; in the year of one
 four weeks are 2 points of recall better until one is promoted.
 
 Usage: python benchmarks/year.py gate [--json] [--years N]
+       python benchmarks/year.py watch [--json]      a year of watching the live model (see watch_year.py)
 """
 
 import argparse
@@ -15,10 +16,15 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+if __package__ in (None, ""):  # run as a script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.watch_year import as_text, watch_table
 from pneumo_tasks.evaluation.paired_bound import ONE_SIDED_5_PERCENT, score_bound
 
 WEEKS, GAIN_WEEK, GAIN_WITHIN = 52, 26, 4
@@ -94,7 +100,7 @@ def today(right: Bools, line: Lineage, films: int, margin: float) -> Bools:
 
 
 def budgeted(right: Bools, line: Lineage, films: int, margin: float) -> Bools:
-    """The gate of today, and what `ErrorBudget` calls free: nobody asks for a sideways step."""
+    """The gate of today, and what is free by `promotion.steps`: nobody asks for a sideways step."""
     passed = today(right, line, films, margin)
     for other in (line.champion, line.best, line.original):
         gained, lost = paired(right, other, films)
@@ -154,10 +160,14 @@ def simulate(rule: Rule, both: bool, drift: float | None, grows: bool, years: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["gate"])
+    parser.add_argument("part", choices=["gate", "watch"])
     parser.add_argument("--years", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.part == "watch":
+        table = watch_table()
+        sys.stdout.write(json.dumps(table, indent=1) + "\n" if given.json else as_text(table))
+        return
     rows = []
     for name, (rule, both) in RULES.items():
         for grows in (False, True):

@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from airflow.sdk import TriggerRule, dag, get_current_context, task
+from airflow.sdk import TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pneumo_airflow.assets import CHAMPION, champion_event
 from pneumo_airflow.links import page_url
 from pneumo_airflow.notices import send_notice
-from pneumo_airflow.reviews import KEEP, ChooseVersion, approval_task, read_answer, reason_param
-from pneumo_airflow.stages import DEFAULTS, ROLLBACK_DAG_ID, opened
+from pneumo_airflow.reviews import KEEP, ChooseVersion, approval_task, read_kept_answer, reason_param
+from pneumo_airflow.stages import DEFAULTS, ROLLBACK_DAG_ID, running_task, with_signing_key
 from pneumo_airflow.timetables import RunsOnRequest
 from pneumo_tasks.settings import Settings
 
@@ -23,8 +24,8 @@ WAIT = timedelta(hours=SETTINGS.approval_hours)
 def list_former_champions() -> list[str]:
     from pneumo_tasks.promotion.runs.note import former_champions_table
 
-    now = opened(get_current_context())
-    versions, table = former_champions_table(now.store)
+    now = running_task()
+    versions, table = former_champions_table(now.run.store)
     if not versions:
         raise AirflowSkipException("There is no former champion to go back to.")
     now.context["ti"].xcom_push("request", f"{table}\n\n[The whole ledger]({page_url('ledger')})")
@@ -32,10 +33,10 @@ def list_former_champions() -> list[str]:
 
 
 @task
-def check_choice(choice: dict) -> dict:
+def check_choice(choice: dict[str, Any]) -> dict[str, Any]:
     from pneumo_tasks.promotion.runs.note import rollback_request
 
-    now = opened(get_current_context())
+    now = running_task()
     (version,) = choice["chosen_options"]
     reason = str((choice["params_input"] or {}).get("reason") or "").strip()
     person = choice["responded_by_user"]
@@ -45,38 +46,40 @@ def check_choice(choice: dict) -> dict:
         raise AirflowSkipException("The champion stays: no reason was given. Trigger again and say why.")
     wanted = {"version": version, "reason": reason, "by": str(person["name"] or person["id"])}
     card = page_url("model", version=version)
-    now.context["ti"].xcom_push("request", rollback_request(now.store, **wanted, card=card))
+    now.context["ti"].xcom_push("request", rollback_request(now.run.store, **wanted, card=card))
     return wanted
 
 
 @task(outlets=[CHAMPION])
-def move_champion(wanted: dict, answer: dict) -> dict:
+def move_champion(wanted: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     from pneumo_tasks.promotion.registry.promotion import champion_summary
     from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 
-    now = opened(get_current_context())
-    approval = read_answer(answer, now.settings.approval_hours, yes=ROLL_BACK)
+    now = running_task()
+    approval = read_kept_answer(now.run, answer, yes=ROLL_BACK)
     if approval is None or approval.verdict == "reject":
         raise AirflowSkipException(f"The champion stays: {approval.sentence if approval else 'no answer'}.")
-    request = ChangeRequest(reason=wanted["reason"], by=wanted["by"], approval=approval, attempt=now.run_id)
-    moved = rollback(now.settings, now.store, wanted["version"], request)
-    champion = champion_summary(now.store)
+    request = ChangeRequest(
+        reason=wanted["reason"], by=wanted["by"], approval=approval, attempt=now.run.run_id
+    )
+    moved = rollback(with_signing_key(now.run.settings), now.run.store, wanted["version"], request)
+    champion = champion_summary(now.run.store)
     if champion is not None:
         now.context["outlet_events"][CHAMPION].extra = champion_event(champion)
-    return moved
+    return moved.model_dump()
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
-def close_run(moved: dict | None) -> str:
+def close_run(moved: dict[str, Any] | None) -> str:
     from pneumo_tasks.promotion.registry.promotion import champion_summary
 
-    now = opened(get_current_context())
-    champion = champion_summary(now.store)
+    now = running_task()
+    champion = champion_summary(now.run.store)
     version = champion["version"] if champion else "none"
     note = f"rolled back to {version}" if moved else f"the champion stays: {version}"
     now.context["ti"].xcom_push("note", note)
     if moved:
-        send_notice(now.context, f"Pneumo: {note}", f"By run {now.run_id}.", page_url("ledger"))
+        send_notice(now.context, f"Pneumo: {note}", f"By run {now.run.run_id}.", page_url("ledger"))
     return note
 
 

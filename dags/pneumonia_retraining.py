@@ -1,46 +1,52 @@
-"""The weekly retraining: wiring only. What each task does lives in ``pneumo_tasks``."""
+"""The weekly retraining: each task is a door to a stage of ``pneumo_tasks.pipeline``, and decides nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, TaskGroup, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from pneumo_airflow.assets import BATCH, CHAMPION, champion_event
-from pneumo_airflow.form import check_params, run_params
+from pneumo_airflow.form import run_params
 from pneumo_airflow.links import batch_task, page_url, reporting_task
 from pneumo_airflow.notices import send_notice
-from pneumo_airflow.reviews import PROMOTE, approval_task, read_answer
-from pneumo_airflow.stages import DAG_ID, DEFAULTS, GPU, deadline, opened, stage, started_by, with_signing_key
+from pneumo_airflow.reviews import PROMOTE, approval_task, read_kept_answer
+from pneumo_airflow.stages import (
+    DAG_ID,
+    DEFAULTS,
+    GPU,
+    deadline,
+    handed,
+    running_task,
+    started_by,
+    told,
+    with_signing_key,
+)
 from pneumo_airflow.timetables import RunsOnRequest, WeeklyRuns
+from pneumo_tasks import pipeline
 from pneumo_tasks.settings import Settings
 
 SETTINGS = Settings.load()
 WEEKLY = RunsOnRequest() if SETTINGS.schedule == "none" else WeeklyRuns(SETTINGS.schedule, timezone="UTC")
 
 
+def id_of(snapshot: dict[str, Any] | None) -> str:
+    return str(handed(snapshot, "assemble_dataset")["snapshot_id"])
+
+
 @task
 def discover_batches() -> list[str]:
-    from pneumo_tasks import journal
-    from pneumo_tasks.dataset.shards import MOST_MAPPED
-    from pneumo_tasks.intake.batch_list import discover_batches
-
-    params = dict(get_current_context()["params"])
-    check_params(params)  # the form refuses them too; a command line or a backfill does not
-    with stage() as now:
-        facts = {"params": params, "by": started_by(now.context)}
-        journal.record_start(now.store, now.run_id, facts | {"approval_hours": now.settings.approval_hours})
-        waiting = discover_batches(now.store, now.settings.stale_hours)
-        return waiting[:MOST_MAPPED]  # the others wait for the next run
+    now = running_task()
+    return pipeline.discover(now.run, now.context["params"], started_by(now.context)).batches
 
 
 @batch_task(map_index_template="{{ batch_id }}")
-def validate_batch(batch_id: str) -> dict:
-    from pneumo_tasks.intake.validation import validate_batch
-
+def validate_batch(batch_id: str) -> dict[str, Any]:
     get_current_context()["batch_id"] = batch_id
-    with stage(batch_id) as now:
-        verdict = validate_batch(now.settings, now.store, batch_id)
+    now = running_task()
+    verdict = pipeline.validate(now.run, batch_id)
     if verdict.state == "rejected":
         url = page_url("batch", batch_id=batch_id)
         send_notice(now.context, f"Pneumo: batch {batch_id} rejected", "; ".join(verdict.reasons), url)
@@ -48,124 +54,120 @@ def validate_batch(batch_id: str) -> dict:
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
-def assemble_dataset(discovered: list[str] | None) -> dict:
-    from pneumo_tasks.dataset.snapshots import assemble_dataset
-    from pneumo_tasks.intake.batch_list import discover_batches
-    from pneumo_tasks.promotion.decision import record_nothing_new
-
-    if discovered is None:  # a failed validation does not stop the others; a failed discovery does
-        raise AirflowFailException("discover_batches did not finish: clear it and what follows.")
-    with stage() as now:
-        snapshot = assemble_dataset(now.settings, now.store)
-        if snapshot is None or not (snapshot.new or now.settings.force):
-            if waiting := discover_batches(now.store, now.settings.stale_hours):
-                raise AirflowFailException(f"No verdict on {', '.join(waiting)}: see validate_batch.")
-            reason = "no image was accepted yet" if snapshot is None else "no new image was accepted"
-            record_nothing_new(now.store, now.run_id, snapshot and snapshot.snapshot_id, reason)
-            raise AirflowSkipException(f"Nothing new: {reason} ({len(discovered)} batches were validated).")
-        return snapshot.model_dump(mode="json")
+def assemble_dataset(discovered: list[str] | None) -> dict[str, Any]:
+    handed(discovered, "discover_batches")  # a failed validation does not stop the others; this does
+    assembled = pipeline.assemble(running_task().run)
+    if assembled.snapshot is None:
+        raise AirflowSkipException(f"Nothing new: {assembled.nothing_new}.")
+    return assembled.snapshot.model_dump(mode="json")
 
 
 @task
-def compute_class_balance(snapshot: dict) -> dict:
-    from pneumo_tasks.dataset.balance import compute_class_balance
-
-    with stage() as now:
-        balance = compute_class_balance(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
-        return balance.model_dump(mode="json")
+def compute_class_balance(snapshot: dict[str, Any]) -> dict[str, Any]:
+    return pipeline.balance(told(assemble_dataset=snapshot), id_of(snapshot)).model_dump(mode="json")
 
 
 @task
-def list_shards(snapshot: dict) -> list[list[str]]:
+def list_shards(snapshot: dict[str, Any]) -> list[list[str]]:
     from pneumo_tasks.dataset.shards import in_groups
 
-    return in_groups(snapshot["shards"])
+    return in_groups(handed(snapshot, "assemble_dataset")["shards"])
 
 
 @task(**GPU, map_index_template="{{ shard }}")
-def extract_features(snapshot: dict, shards: list[str]) -> list[dict]:
-    from pneumo_tasks.training.features.extract import extract_features
-
+def extract_features(snapshot: dict[str, Any], shards: list[str]) -> list[dict[str, Any]]:
     get_current_context()["shard"] = f"shard {', '.join(shards[:3])}{' and more' if shards[3:] else ''}"
-    done = []
-    for shard_id in shards:
-        with stage(shard_id) as now:
-            done.append(extract_features(now.settings, now.store, snapshot["snapshot_id"], shard_id))
-    return done
+    run, snapshot_id = told(assemble_dataset=snapshot), id_of(snapshot)
+    return [pipeline.extract(run, snapshot_id, shard_id).model_dump(mode="json") for shard_id in shards]
 
 
 @task(**GPU)
-def train_head(snapshot: dict) -> dict:
-    from pneumo_tasks.training.fitting.head import train_head
-
-    with stage() as now:
-        return train_head(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
+def score_unseen(snapshot: dict[str, Any], features: list[Any]) -> dict[str, Any]:
+    run = told(assemble_dataset=snapshot, extract_features=features)
+    return pipeline.score_unseen(run, id_of(snapshot)).model_dump(mode="json")
 
 
 @task(**GPU)
-def fine_tune_block5(snapshot: dict) -> dict:
-    from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
-
-    with stage() as now:
-        return fine_tune_block5(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
+def train_head(snapshot: dict[str, Any], balance: dict[str, Any], features: list[Any]) -> dict[str, Any]:
+    run = told(assemble_dataset=snapshot, compute_class_balance=balance, extract_features=features)
+    return pipeline.train(run, id_of(snapshot)).model_dump(mode="json")
 
 
 @task(**GPU)
-def evaluate_candidate(snapshot: dict) -> dict:
-    from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-    from pneumo_tasks.promotion.registry.promotion import champion_ref
+def fine_tune_block5(
+    snapshot: dict[str, Any], balance: dict[str, Any], features: list[Any], head: dict[str, Any]
+) -> dict[str, Any]:
+    run = told(
+        assemble_dataset=snapshot, compute_class_balance=balance, extract_features=features, train_head=head
+    )
+    return pipeline.tune(run, id_of(snapshot)).model_dump(mode="json")
 
-    with stage() as now:
-        champion = champion_ref(now.store)
-        return evaluate_candidate(now.settings, now.store, now.run_id, snapshot["snapshot_id"], champion)
+
+@task(**GPU)
+def export_candidate(
+    snapshot: dict[str, Any],
+    balance: dict[str, Any],
+    features: list[Any],
+    head: dict[str, Any],
+    fine_tuned: dict[str, Any],
+) -> dict[str, Any]:
+    run = told(
+        assemble_dataset=snapshot,
+        compute_class_balance=balance,
+        extract_features=features,
+        train_head=head,
+        fine_tune_block5=fine_tuned,
+    )
+    return pipeline.export(run, id_of(snapshot)).model_dump(mode="json")
+
+
+@task(**GPU)
+def evaluate_candidate(snapshot: dict[str, Any], exported: dict[str, Any]) -> dict[str, Any]:
+    run = told(assemble_dataset=snapshot, export_candidate=exported)
+    return pipeline.evaluate(run, id_of(snapshot)).model_dump(mode="json")
 
 
 @task
-def decide_promotion(snapshot: dict) -> dict:
-    from pneumo_tasks.promotion.decision import decide_promotion
+def decide_promotion(snapshot: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
+    from pneumo_tasks.evaluation.evidence import Evaluated
 
-    with stage() as now:
-        return decide_promotion(now.settings, now.store, now.run_id, snapshot["snapshot_id"])
+    run = told(assemble_dataset=snapshot, evaluate_candidate=evaluated)
+    run = replace(run, settings=with_signing_key(run.settings))
+    found = pipeline.decide(run, id_of(snapshot), Evaluated.model_validate(evaluated))
+    return found.model_dump(mode="json")
 
 
 @reporting_task()
-def write_report() -> dict:
-    from pneumo_tasks.promotion.report.report import write_report
-
-    with stage() as now:
-        return write_report(now.settings, now.store, now.run_id)
+def write_report() -> dict[str, Any]:
+    return pipeline.report(running_task().run).model_dump(mode="json")
 
 
 @task.branch
-def ask_for_approval(decision: dict) -> str:
+def ask_for_approval(decided: dict[str, Any], reported: dict[str, Any]) -> str:
+    from pneumo_tasks.promotion.judgement import Decided
     from pneumo_tasks.promotion.runs.note import approval_request
 
-    now = opened(get_current_context())
-    if decision["decision"] != "approved" or now.settings.dry_run or not now.settings.require_approval:
+    now = running_task()
+    handed(reported, "write_report")  # nobody approves, and nothing is promoted, without one
+    if not pipeline.ask(now.run, Decided.model_validate(handed(decided, "decide_promotion"))):
         return "promote_model"
-    request = approval_request(now.store, now.run_id, page_url("run", run_id=now.run_id))
+    request = approval_request(now.run.store, now.run.run_id, page_url("run", run_id=now.run.run_id))
     now.context["ti"].xcom_push("request", request)
     return "approve_promotion"
 
 
 @reporting_task(outlets=[CHAMPION], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-def promote_model(decision: dict, answer: dict | None) -> dict:
-    from pneumo_tasks.evaluation.revisions import Revision
+def promote_model(decided: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
+    from pneumo_tasks.promotion.judgement import Decided
     from pneumo_tasks.promotion.registry.promotion import champion_summary
-    from pneumo_tasks.promotion.registry.settling import settle
 
-    if decision["decision"] != "approved":
-        raise AirflowSkipException(f"Not promoted: {decision['reason']}")
-    now = opened(get_current_context())
-    if now.settings.dry_run:
-        raise AirflowSkipException("Not promoted: a dry run. The report says what would have been.")
-    with stage() as now:
-        settings, person = with_signing_key(now.settings), read_answer(answer, now.settings.approval_hours)
-        judged = Revision.model_validate(decision["document"])
-        settled = settle(settings, now.store, now.run_id, person, judged)
+    now = running_task()
+    run = replace(now.run, settings=with_signing_key(now.run.settings))
+    person = read_kept_answer(run, answer)
+    settled = pipeline.promote(run, Decided.model_validate(handed(decided, "decide_promotion")), person)
     if settled.seq is None:
         raise AirflowSkipException(f"Not promoted: {settled.reason}")
-    champion = champion_summary(now.store)
+    champion = champion_summary(run.store)
     if champion is not None:
         now.context["outlet_events"][CHAMPION].extra = champion_event(champion)
     return settled.model_dump(include={"version", "sha256", "seq"})
@@ -173,19 +175,15 @@ def promote_model(decision: dict, answer: dict | None) -> dict:
 
 @reporting_task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
 def close_run() -> str:
-    from pneumo_tasks.promotion.runs.index import close_ended, enter_missing
-    from pneumo_tasks.promotion.runs.note import run_note
-
-    now = opened(get_current_context())
-    run = close_ended(now.store, now.run_id)
-    enter_missing(now.store)
-    note = run_note(run)
-    now.context["ti"].xcom_push("note", note)
-    if run.state != "success":
-        raise AirflowFailException(f"{run.state}: {run.reason}")  # this task decides how the run ends
-    if run.decision in ("promoted", "rejected", "identical"):
-        send_notice(now.context, f"Pneumo: {run.decision}", note, page_url("run", run_id=now.run_id))
-    return note
+    now = running_task()
+    closed = pipeline.close(now.run)
+    now.context["ti"].xcom_push("note", closed.note)
+    if closed.state not in ("success", "waiting"):
+        raise AirflowFailException(f"{closed.state}: {closed.reason}")  # this task decides how the run ends
+    if closed.is_news:
+        url = page_url("run", run_id=now.run.run_id)
+        send_notice(now.context, f"Pneumo: {closed.decision}", closed.note, url)
+    return closed.note
 
 
 @dag(
@@ -211,14 +209,16 @@ def pneumonia_retraining() -> None:
         shards = list_shards(snapshot)
     with TaskGroup("training", prefix_group_id=False, tooltip="From images to a candidate"):
         features = extract_features.partial(snapshot=snapshot).expand(shards=shards)
-        head = train_head(snapshot)
-        fine_tuned = fine_tune_block5(snapshot)
+        unseen = score_unseen(snapshot, features)
+        head = train_head(snapshot, balance, features)
+        fine_tuned = fine_tune_block5(snapshot, balance, features, head)
+        exported = export_candidate(snapshot, balance, features, head, fine_tuned)
     with TaskGroup("judgement", prefix_group_id=False, tooltip="Is it good enough, and better?"):
-        evaluated = evaluate_candidate(snapshot)
-        decision = decide_promotion(snapshot)
+        evaluated = evaluate_candidate(snapshot, exported)
+        decision = decide_promotion(snapshot, evaluated)
         reported = write_report()
     with TaskGroup("promotion", prefix_group_id=False, tooltip="A person's word, then the pointer"):
-        asked = ask_for_approval(decision)
+        asked = ask_for_approval(decision, reported)
         approval = approval_task(
             "approve_promotion",
             "Promote the candidate of {{ run_id }}?",
@@ -230,7 +230,18 @@ def pneumonia_retraining() -> None:
         )
         promoted = promote_model(decision, approval.output)
     validated >> snapshot
-    balance >> features >> head >> fine_tuned >> evaluated >> decision >> reported >> asked
+    (
+        balance
+        >> features
+        >> unseen
+        >> head
+        >> fine_tuned
+        >> exported
+        >> evaluated
+        >> decision
+        >> reported
+        >> asked
+    )
     asked >> [approval, promoted]
     promoted >> close_run().as_teardown(on_failure_fail_dagrun=True)
 

@@ -7,7 +7,7 @@ RUN uv venv --quiet --python /usr/local/bin/python3 /opt/venv
 WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 RUN uv pip install --quiet --compile-bytecode --constraint constraints.txt --requirement pyproject.toml \
-      --extra validate --extra airflow --extra server \
+      --extra validate --extra receive --extra airflow --extra server \
  && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 COPY README.md LICENSE ./
 COPY pneumo_tasks pneumo_tasks
@@ -21,8 +21,9 @@ LABEL org.opencontainers.image.title="pneumo-airflow" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Uid and group as in the official chart and image: any user of group 0 may run it.
 RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow airflow \
- && mkdir -p /opt/airflow/logs /var/cache/pneumo \
- && chown -R 50000:0 /opt/airflow /var/cache/pneumo && chmod -R g=u /opt/airflow /var/cache/pneumo
+ && mkdir -p /opt/airflow/logs /var/cache/pneumo /var/lib/pneumo \
+ && chown -R 50000:0 /opt/airflow /var/cache/pneumo /var/lib/pneumo \
+ && chmod -R g=u /opt/airflow /var/cache/pneumo /var/lib/pneumo
 COPY --from=build /opt/venv /opt/venv
 COPY docker/start.sh docker/healthy.py docker/airflow.cfg /opt/pneumo/bin/
 ENV PATH=/opt/venv/bin:$PATH \
@@ -33,7 +34,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PNEUMO_CACHE_FOLDER=/var/cache/pneumo
 WORKDIR /opt/airflow
 USER 50000:0
-EXPOSE 8080 8793
+EXPOSE 8080 8793 11112
 HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 CMD ["python", "/opt/pneumo/bin/healthy.py"]
 ENTRYPOINT ["/opt/pneumo/bin/start.sh"]
 CMD ["api-server"]

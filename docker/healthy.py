@@ -14,7 +14,14 @@ HEALTH = "{}/api/v2/monitor/health"
 
 def main() -> None:
     component = os.environ.get("PNEUMO_COMPONENT", "api-server")
-    sys.exit(0 if (worker_answers() if component == "worker" else reported_healthy(component)) else 1)
+    own = {"worker": worker_answers, "receive": receiver_listens}
+    sys.exit(0 if (own[component]() if component in own else reported_healthy(component)) else 1)
+
+
+def receiver_listens() -> bool:
+    """Whether films could be sent to this container's `pneumo receive`."""
+    with socket.create_connection(("127.0.0.1", int(os.environ.get("PNEUMO_RECEIVE_PORT", "11112"))), 10):
+        return True
 
 
 def reported_healthy(component: str) -> bool:

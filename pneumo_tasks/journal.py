@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
+from pneumo_tasks.secret_values import without_secrets
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import Listed, ObjectStore, canonical_json
 
@@ -101,7 +102,7 @@ def record_failure(
     store: ObjectStore, run_id: str, task: str, reason: str, place: int = -1, number: int = 1
 ) -> None:
     """Write why a task failed for good; it counts until a later try of the same task begins."""
-    failure = {"task": task, "place": place, "try": number, "reason": reason, "at": now()}
+    failure = {"task": task, "place": place, "try": number, "reason": without_secrets(reason), "at": now()}
     store.put_json(layout.run(run_id, f"failures/{Attempt(task, place).name}.json"), failure)
 
 

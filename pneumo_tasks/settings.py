@@ -1,42 +1,31 @@
 """One frozen Settings object: environment and DAG params, validated once, passed explicitly."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.receiver_settings import ReceiverSettings
+from pneumo_tasks.run_params import RUN_PARAMS as RUN_PARAMS
+from pneumo_tasks.run_params import RUN_SECTIONS as RUN_SECTIONS
+from pneumo_tasks.setting_types import Address, StrongKey, may_name_weights
+from pneumo_tasks.storage.work_folders import shared_temporary_folder
 
+WEEKLY = "0 3 * * 0"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-# Two groups of one match form the patient key: what is not a number is the family, what is, the id.
-# bacteria and virus are numbered separately in the public data set, hence part of the family.
+# The groups of one match form the patient key: the number is the id, the rest its family (bacteria, virus).
 PUBLIC_PATIENT_PATTERN = r"^(?:(person)(\d+)_(bacteria|virus)_|(NORMAL2-IM|IM)-(\d+)-)"
 
 
-class Settings(BaseSettings):
+class Settings(ReceiverSettings):
     """Everything a run can be told; each field is ``PNEUMO_<FIELD>`` in the environment.
 
     The lower-case names are the DAG's params and what ``pneumo retrain --set`` takes.
     """
-
-    model_config = SettingsConfigDict(
-        env_prefix="PNEUMO_", frozen=True, extra="forbid", env_ignore_empty=True
-    )
-
-    # the object store
-    s3_endpoint: str | None = Field(None, description="URL of the S3 server; empty means AWS")
-    s3_region: str | None = Field(None, description="Empty: boto3's own chain, then us-east-1")
-    bucket: str = Field("pneumo", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-    s3_access_key: SecretStr | None = Field(None, description="only where the AWS variables do not serve")
-    s3_secret_key: SecretStr | None = None
-    require_connection: bool = Field(
-        False, description="Tasks take the store from the Airflow connection pneumo_s3 alone, or fail"
-    )
 
     # what to train on
     batches: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")], ...] = Field(
@@ -51,7 +40,9 @@ class Settings(BaseSettings):
     )
     folds: int = Field(5, ge=2, le=20, description="Patient folds; fold 0 is the validation split")
     split_salt: str = Field(
-        "", description="Key of the patient hash of a new register; empty: drawn, and kept with the register"
+        "",
+        repr=False,
+        description="Key of the patient hash of a new register; empty: drawn, and kept with the register",
     )
     patient_site: bool = Field(
         False, description="The site is part of the patient key: only where sites number independently"
@@ -62,6 +53,7 @@ class Settings(BaseSettings):
     backbone_weights: str = Field(
         "imagenet", description="A file, an s3:// URI, or 'imagenet' (Keras downloads them)"
     )
+    weights_places: str = Field("", description="Files, folders, s3:// prefixes a run may name as weights")
     class_weights: str = Field(
         "none",
         pattern=r"^(none|ratio|balanced|\d+(\.\d+)?:\d+(\.\d+)?)$",
@@ -93,7 +85,7 @@ class Settings(BaseSettings):
     # when to promote
     min_recall: Share = Field(0.95, description="Floor on recall on the test set")
     min_precision: Share = Field(0.90, description="Floor on precision on the test set")
-    target_recall: Share = Field(0.95, description="Validation recall that the threshold is chosen for")
+    target_recall: Share = Field(0.95, description="Validation recall that the threshold keeps at least")
     threshold_policy: Literal["target_recall", "youden", "cost"] = Field(
         "target_recall", description="How the threshold is chosen on validation"
     )
@@ -109,12 +101,33 @@ class Settings(BaseSettings):
         0.03, description="Recall that all promotions together may lose to the first champion, at most"
     )
     original_precision_margin: Share = Field(0.05, description="The same for precision")
+    free_step: Share = Field(
+        0.0, description="Recall or specificity below an earlier version that no sideways step pays for"
+    )
+    sideways: str = Field(
+        "", max_length=200, description="Name of a sideways step (a new site, say) that the budget pays for"
+    )
+    min_specificity: Share = Field(0.0, description="Floor on specificity on the test set")
+    stated_prevalence: float = Field(
+        0.1, gt=0.0, lt=1.0, description="Share of pneumonia where the model is meant to work"
+    )
+    min_unseen_recall: Share = Field(
+        0.0, description="Floor on the lower end of recall on films scored before training; 0: not asked"
+    )
+    min_precision_at_prevalence: Share = Field(0.0, description="Floor on precision at that share")
+    benefit_threshold: float = Field(
+        0.1, gt=0.0, lt=1.0, description="Threshold probability that net benefit is stated for"
+    )
     min_test_patients: int = Field(
         50, ge=1, description="Fewer test patients of a class decide nothing; not for one run to choose"
     )
     slice_min_images: int = Field(50, ge=1, description="Slices with fewer images of a class are not judged")
     slice_min_recall: Share = Field(0.85, description="Floor on recall in every judged slice")
     slice_min_specificity: Share = Field(0.0, description="Floor on specificity in every judged slice")
+    slice_max_recall_gap: Share = Field(
+        1.0, description="Recall may differ so far among judged slices; 1: off"
+    )
+    slice_max_specificity_gap: Share = Field(1.0, description="The same for specificity")
     max_occlusion_shift: Share = Field(0.10, description="AUC may move so far when the film's rim is masked")
     max_latency_seconds: float = Field(5.0, gt=0.0, description="For one film, by the served artefact")
     max_memory_mb: int = Field(4096, ge=1, description="Peak memory of a process that serves the artefact")
@@ -135,8 +148,17 @@ class Settings(BaseSettings):
         None, description="Ed25519 public key that versions are checked by: a PEM file, or the PEM itself"
     )
     require_signature: bool = Field(False, description="Refuse versions that are not signed")
+    anchor_file: Path | None = Field(
+        None, description="Where this machine keeps the last ledger entry it saw"
+    )
 
     # intake
+    senders: str = Field(
+        "", description="Prefixes of batch ids (by commas), each a sender: it replaces its own"
+    )
+    test_senders: str = Field(
+        "", description="Such prefixes that may bring test films; empty: nobody, *: all"
+    )
     min_good_share: Share = Field(0.5, description="A batch with a smaller share of good files is rejected")
     max_image_bytes: int = Field(50 * 2**20, ge=1)
     max_image_pixels: int = Field(25_000_000, ge=1)
@@ -150,9 +172,10 @@ class Settings(BaseSettings):
         "quarantine", description="Films whose stated view is neither frontal nor a known other one"
     )
     near_duplicate_bits: int = Field(32, ge=-1, le=128, description="Of 256 hash bits; -1: not looked for")
-    pseudonym_key: SecretStr | None = Field(None, description="Key of the patient pseudonyms of DICOM files")
+    pseudonym_key: StrongKey | None = Field(None, description="Key of the patient pseudonyms of DICOM files")
     min_class_images: int = Field(1, ge=0, description="Fewer images of a label are a warning")
     min_class_patients: int = Field(1, ge=0, description="Fewer patients of a label are a warning")
+    max_patient_studies: int = Field(20, ge=1, description="Of one patient id in a batch; more is a warning")
     max_class_ratio_change: float = Field(3.0, ge=1.0, description="Against the accepted data; a warning")
     max_drift_psi: float = Field(0.25, ge=0.0, description="Population stability per label; a warning")
     max_drift_ks: Share = Field(0.3, description="Kolmogorov-Smirnov per label; a warning")
@@ -167,7 +190,7 @@ class Settings(BaseSettings):
     data_docs: bool = Field(False, description="Also render GX Data Docs, which load assets from the web")
 
     # the Airflow that `pneumo batch upload --announce` tells
-    airflow_url: str | None = Field(None, description="Of its API server; empty: that of `make demo`")
+    airflow_url: Address | None = Field(None, description="Of its API server; empty: that of `make demo`")
     airflow_user: str | None = Field(None, description="A login that may create asset events")
     airflow_password: SecretStr | None = None
 
@@ -178,17 +201,35 @@ class Settings(BaseSettings):
         0.05, gt=0.0, le=10.0, description="False alarms of the watch in a year, at most, on average"
     )
 
+    watch_schedule: str = Field(
+        "0 6 * * *", description="Cron expression of the daily watch; 'none' leaves it to arriving outcomes"
+    )
+    unseen_models: int = Field(
+        3, ge=0, le=20, description="Models that score new films before training: champion, newest candidates"
+    )
+
     # the weekly run
-    notifier: str | None = Field(None, description="JSON: any Airflow notifier (docs/reviewing.md)")
+    notifier: str | None = Field(
+        None, repr=False, description="JSON: any Airflow notifier (docs/reviewing.md)"
+    )
     late_hours: float = Field(12.0, ge=0.0, description="A run that takes longer is told as late; 0: never")
-    schedule: str = Field("0 3 * * 0", description="Cron expression of the weekly run; 'none' turns it off")
+    schedule: str = Field(WEEKLY, description="Cron expression of the weekly run; 'none' turns it off")
+
+    @field_validator("schedule", "watch_schedule")
+    @classmethod
+    def _schedule_is_cron(cls, value: str) -> str:
+        """An expression that nobody can read would leave a DAG that never runs, and no error."""
+        if value not in ("none", WEEKLY):
+            from croniter import croniter  # Airflow reads schedules with it too
+
+            if not croniter.is_valid(value) or len(value.split()) not in (1, 5):
+                raise ValueError("it is no cron expression, such as '0 3 * * 0', and not 'none'")
+        return value
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
         if self.backbone_weights == "random" and not self.demo:
             raise ValueError("backbone_weights 'random' is for `make demo` alone: name a file or 'imagenet'")
-        if (self.s3_access_key is None) != (self.s3_secret_key is None):
-            raise ValueError("s3_access_key and s3_secret_key go together")
         if self.min_image_side > self.max_image_side:
             raise ValueError("min_image_side exceeds max_image_side")
         return self
@@ -196,12 +237,11 @@ class Settings(BaseSettings):
     @property
     def cache_root(self) -> Path:
         """Where copies of objects are kept between tasks; safe to delete at any time."""
-        return self.cache_folder or Path(tempfile.gettempdir()) / f"pneumo-cache-{os.getuid()}"
+        return self.cache_folder or shared_temporary_folder() / f"pneumo-cache-{os.getuid()}"
 
     @classmethod
     def load(cls, overrides: Mapping[str, Any] | None = None) -> Self:
         """Read the environment, lay ``overrides`` (DAG params, ``--set``) over it, validate once.
-
         An override of None leaves the environment's value. Raises BadConfiguration naming each
         field that is wrong, its value and what is allowed.
         """
@@ -229,6 +269,14 @@ class Settings(BaseSettings):
             raise BadConfiguration(
                 f"unknown params {', '.join(unknown)}", do=f"A run takes: {', '.join(RUN_PARAMS)}."
             )
+        base = cls.load(connection)
+        wanted = params.get("backbone_weights")
+        named = (base.backbone_weights, base.weights_places)
+        if wanted is not None and not may_name_weights(str(wanted), *named):
+            raise BadConfiguration(
+                "these backbone weights are not among those that a run may name",
+                do="Name them in PNEUMO_WEIGHTS_PLACES of the workers, or in PNEUMO_BACKBONE_WEIGHTS.",
+            )
         return cls.load({**(connection or {}), **params})
 
     @classmethod
@@ -238,24 +286,13 @@ class Settings(BaseSettings):
         return sorted(name for name in environment if name.startswith("PNEUMO_") and name not in known)
 
 
+_SECRET = ("key", "token", "password", "salt", "notifier", "endpoint", "url")
+
+
 def _shown(error: Any) -> str:
-    secret = any("key" in str(part) for part in error["loc"])
+    secret = any(word in str(part) for part in error["loc"] for word in _SECRET)
     return "hidden" if secret or not error["loc"] else repr(error.get("input"))
 
 
 Label = Literal["NORMAL", "PNEUMONIA"]
 LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
-
-# What a person may choose for one run, in the sections and the order of the trigger form.
-RUN_SECTIONS: dict[str, tuple[str, ...]] = {
-    "What to train on": ("batches", "force"),
-    "How": (
-        *("recipe", "backbone_weights", "class_weights", "augmentation", "variants"),
-        *("seed", "head_epochs", "fine_tune_epochs"),
-    ),
-    "When to promote": (
-        *("min_recall", "min_precision", "target_recall", "threshold_policy", "min_auc"),
-        *("recall_margin", "precision_margin", "require_approval", "dry_run"),
-    ),
-}
-RUN_PARAMS = tuple(name for names in RUN_SECTIONS.values() for name in names)

@@ -73,11 +73,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, s3_server: S3Server) -> None:
     monkeypatch.setenv("PNEUMO_S3_ENDPOINT", s3_server.endpoint)
     monkeypatch.setenv("PNEUMO_BUCKET", f"test-{uuid.uuid4().hex[:12]}")
     monkeypatch.setenv("PNEUMO_DEMO", "true")
+    monkeypatch.setenv("PNEUMO_TEST_SENDERS", "*")
     monkeypatch.setenv("PNEUMO_SPLIT_SALT", "pneumo")  # the same draws in every run of the tests
     monkeypatch.setenv("PNEUMO_EXPORT_ONNX", "false")  # half a minute; test_onnx_export.py does it
     monkeypatch.setenv("PNEUMO_BACKBONE_WEIGHTS", "random")
     # The test sets of tests hold a dozen patients of a class, which can promise no loss of some points.
     monkeypatch.setenv("PNEUMO_MIN_TEST_PATIENTS", "5")
+    monkeypatch.setenv("PNEUMO_FREE_STEP", "0.25")
+    monkeypatch.setenv("PNEUMO_RESAMPLES", "100")
     for name in ("RECALL", "PRECISION", "ORIGINAL_RECALL", "ORIGINAL_PRECISION"):
         monkeypatch.setenv(f"PNEUMO_{name}_MARGIN", "0.25")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)

@@ -77,6 +77,7 @@ class S3Servers:
         if is_url(kind):
             return S3Server(kind, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], pid=0)
         if kind == "seaweedfs":
+            os.environ.setdefault("WEED_S3_SSE_KEY", "of the tests")  # without a key it encrypts nothing
             return seaweedfs.start(self.folder / kind)
         return _start_binary(kind, self.folder / kind)
 

@@ -10,6 +10,9 @@ CHAMPION = Asset(name="pneumo_champion", uri="pneumo://champion", group="pneumo"
 # `pneumo batch upload --announce` sends its event.
 BATCH = Asset(name="pneumo_batch", uri="pneumo://batch", group="pneumo")
 
+# `pneumo outcomes import --announce` sends its event.
+OUTCOMES = Asset(name="pneumo_outcomes", uri="pneumo://outcomes", group="pneumo")
+
 
 def champion_event(summary: dict[str, Any]) -> dict[str, Any]:
     """What the event of a new champion carries: small, and enough to fetch and serve it.

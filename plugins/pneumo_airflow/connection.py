@@ -1,12 +1,12 @@
 """Airflow's connections: there, absent, or unknown. Unknown is never taken for absent."""
 
-import os
 import time
 from typing import Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
 
+from pneumo_airflow.connection_fields import fields_as_settings
 from pneumo_tasks.errors import BadConfiguration, StorageUnavailable
 from pneumo_tasks.settings import Settings
 
@@ -16,29 +16,17 @@ _PAUSES = (0.0, 1.0, 3.0, 6.0)  # seconds before each time that Airflow is asked
 
 
 def connection_settings() -> dict[str, Any]:
-    """Endpoint and credentials of the connection ``pneumo_s3``; empty where the environment has them.
+    """What the connection ``pneumo_s3`` says of the store; empty where there is none: the environment counts.
 
-    With PNEUMO_REQUIRE_CONNECTION the connection alone counts, and its absence is an error.
+    With PNEUMO_REQUIRE_CONNECTION its absence is an error.
     """
-    required = Settings.load().require_connection
-    if os.environ.get("AWS_ACCESS_KEY_ID") and not required:
-        return {}
     connection = find_connection(CONNECTION_ID)
-    if connection is None and required:
+    if connection is None and Settings.load().require_connection:
         raise BadConfiguration(
             f"there is no Airflow connection {CONNECTION_ID}, and PNEUMO_REQUIRE_CONNECTION asks for it",
             do=f"Make it: airflow connections add {CONNECTION_ID} (docs/runbook.md).",
         )
-    if connection is None:
-        return {}
-    extra = connection.extra_dejson
-    return {
-        "s3_endpoint": extra.get("endpoint_url"),
-        "s3_region": extra.get("region_name"),
-        "bucket": extra.get("bucket"),
-        "s3_access_key": connection.login,
-        "s3_secret_key": connection.password,
-    }
+    return {} if connection is None else fields_as_settings(connection)
 
 
 def find_connection(conn_id: str) -> Any:

@@ -2,7 +2,7 @@
 
 Airflow checks each param by its own schema. Params that contradict each other, and names that are
 no params, are refused here before Airflow makes a run of them, with the message that the first
-task would give.
+stage would give.
 """
 
 import json
@@ -11,8 +11,9 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from pneumo_airflow.stages import DAG_ID
-from pneumo_tasks.errors import BadConfiguration
+from pneumo_airflow.stages import DAG_ID, connection_settings
+from pneumo_tasks.errors import BadConfiguration, PneumoError
+from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS, LOOSER
 from pneumo_tasks.settings import RUN_SECTIONS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.training.recipes import RECIPES, check_request
@@ -36,6 +37,7 @@ TITLES = {
     "target_recall": "Target recall",
     "recall_margin": "Recall that may be lost",
     "precision_margin": "Precision that may be lost",
+    "sideways": "Name of a sideways step",
     "require_approval": "A person has to approve",
 }
 
@@ -48,10 +50,13 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 def run_params(settings: Settings) -> dict[str, Param]:
-    """The params in their sections: same default, type, range and help as the settings."""
+    """The params in their sections: same default, type, range and help as the settings.
+
+    What a protocol governs is empty: then the protocol's value holds, whatever it is by then.
+    """
     schema = Settings.model_json_schema()["properties"]
     return {
-        name: _param(name, getattr(settings, name), schema[name], section)
+        name: _param(name, None if name in DIRECTIONS else getattr(settings, name), schema[name], section)
         for section, names in RUN_SECTIONS.items()
         for name in names
     }
@@ -66,18 +71,21 @@ def _param(name: str, value: Any, schema: Mapping[str, Any], section: str) -> Pa
     choices = schema.get("anyOf", [schema])
     rules = {key: choice[key] for choice in choices for key in _RULES if key in choice and key != "type"}
     kinds = [choice["type"] for choice in choices]
-    if kinds == ["array"]:
-        kinds.append("null")  # else the form asks for at least one line
+    if value in ("", (), None) and "null" not in kinds:
+        kinds.append("null")  # or the form asks for something, and its button stays grey
     rules["type"] = kinds if len(kinds) > 1 else kinds[0]
     if name == "recipe":
         rules |= {"enum": list(RECIPES), "values_display": {r.name: r.summary for r in RECIPES.values()}}
     if name == "augmentation":
         shown = {"null": "what the recipe says", **AUGMENTATIONS}
         rules |= {"enum": [None, *AUGMENTATIONS], "values_display": shown}
+    if name == "threshold_policy":
+        shown = {"null": "what the protocol says", **{policy: policy for policy in rules["enum"]}}
+        rules |= {"enum": [None, *rules["enum"]], "values_display": shown}
     if name == "class_weights":
         rules["examples"] = ["none", "ratio", "balanced", "3:1"]
     return Param(
-        list(value) if isinstance(value, tuple) else value,
+        list(value) if isinstance(value, tuple) else None if value == "" else value,
         title=TITLES.get(name, name.replace("_", " ").capitalize()),
         description=schema["description"],
         section=section,
@@ -92,16 +100,18 @@ class TriggerCheck:
         self.app = app
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import JSONResponse
+
         if not _triggers_our_dag(scope):
             await self.app(scope, receive, send)
             return
         messages = [await receive()]
         while messages[-1].get("more_body"):
             messages.append(await receive())
-        problem = _problem(b"".join(message.get("body", b"") for message in messages))
+        body = b"".join(message.get("body", b"") for message in messages)
+        problem = _problem(body) or await run_in_threadpool(_loosened, body)
         if problem:
-            from starlette.responses import JSONResponse
-
             await JSONResponse({"detail": problem}, 400)(scope, receive, send)
             return
         pending = iter(messages)
@@ -131,4 +141,19 @@ def _problem(body: bytes) -> str:
         return str(error)
     except (ValueError, AttributeError, TypeError):
         return ""  # not what Airflow takes: it says so itself
+    return ""
+
+
+def _loosened(body: bytes) -> str:
+    """What in a request loosens the protocol; empty too where the bucket cannot say: the run asks again."""
+    from pneumo_airflow.reports.pages import bucket
+    from pneumo_tasks.promotion.protocol.governing import check_run
+
+    try:
+        conf = json.loads(body).get("conf") or {}
+        check_run(Settings.for_run(conf, connection_settings()), bucket())
+    except BadConfiguration as error:
+        return str(error) if error.what == LOOSER else ""
+    except (PneumoError, ValueError, AttributeError, TypeError):
+        return ""
     return ""

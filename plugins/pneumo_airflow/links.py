@@ -48,9 +48,15 @@ class _BatchOperator(_PythonDecoratedOperator):
 
 def reporting_task(**arguments: Any) -> Callable[..., Any]:
     """``@task`` with a link to the report."""
-    return task_decorator_factory(decorated_operator_class=_ReportingOperator, **arguments)
+    decorator: Callable[..., Any] = task_decorator_factory(
+        decorated_operator_class=_ReportingOperator, **arguments
+    )
+    return decorator
 
 
 def batch_task(**arguments: Any) -> Callable[..., Any]:
     """``@task`` with a link to the datasheet of its ``batch_id``."""
-    return task_decorator_factory(decorated_operator_class=_BatchOperator, **arguments)
+    decorator: Callable[..., Any] = task_decorator_factory(
+        decorated_operator_class=_BatchOperator, **arguments
+    )
+    return decorator

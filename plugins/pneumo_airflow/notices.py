@@ -4,7 +4,8 @@
 |---|---|
 | mail | a connection ``pneumo_smtp`` (type smtp), with ``to`` in its extra: one address or a list |
 | Slack | a connection ``pneumo_slack`` (type slackwebhook) |
-| any other | ``PNEUMO_NOTIFIER``: JSON with ``class`` and ``arguments``, ``{{ notice_text }}`` in them |
+| any other | ``PNEUMO_NOTIFIER``: JSON with ``class`` and ``arguments``; ``{{ chat_text }}`` or, escaped by
+|           | the template, ``{{ notice_text }}`` in them |
 
 What a notice says may hold what a sender or a reviewer wrote. Notifiers render their fields as
 templates, so it is handed to them as a value, never as a template.
@@ -14,13 +15,16 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseHook, BaseNotifier
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
 from pneumo_airflow.links import page_url
+from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.shown import for_chat, plain
 
 SMTP, SLACK, OTHER = "pneumo_smtp", "pneumo_slack", "PNEUMO_NOTIFIER"
 _SUBJECT_LETTERS = 120
@@ -35,10 +39,12 @@ def send_notice(context: Mapping[str, Any], subject: str, text: str, url: str = 
     A channel that fails is logged and never stops the run.
     """
     told = 0
-    facts = {**context, "notice_subject": subject[:_SUBJECT_LETTERS], "notice_text": text, "notice_url": url}
-    for channel, notifier in _notifiers():
+    subject, text = plain(subject)[:_SUBJECT_LETTERS], plain(text)
+    facts = {**context, "notice_subject": subject, "notice_text": text, "notice_url": url}
+    facts |= {"chat_subject": for_chat(subject), "chat_text": for_chat(text)}
+    for channel, make in _channels():
         try:
-            notifier(facts)
+            make()(facts)
         except Exception:
             log.exception("no notice by %s: %s", channel, subject)
         else:
@@ -46,35 +52,43 @@ def send_notice(context: Mapping[str, Any], subject: str, text: str, url: str = 
     return told
 
 
-def _notifiers() -> Iterator[tuple[str, BaseNotifier]]:
+def _channels() -> Iterator[tuple[str, Callable[[], BaseNotifier]]]:
+    """Who is set up to be told; each is made where its failure is caught, and stops no other."""
     if (smtp := _connection(SMTP)) is not None:
-        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-
-        yield (
-            SMTP,
-            SmtpNotifier(
-                smtp_conn_id=SMTP,
-                to=smtp.extra_dejson.get("to"),
-                subject="{{ notice_subject }}",
-                html_content=_MAIL,
-            ),
-        )
+        yield SMTP, partial(_mail, smtp)
     if _connection(SLACK) is not None:
-        from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
-
-        yield (
-            SLACK,
-            SlackWebhookNotifier(
-                slack_webhook_conn_id=SLACK,
-                text="*{{ notice_subject }}*\n{{ notice_text }}\n{{ notice_url }}",
-            ),
-        )
+        yield SLACK, _slack
     if os.environ.get(OTHER):
-        yield OTHER, _other(os.environ[OTHER])
+        yield OTHER, partial(_other, os.environ[OTHER])
+
+
+def _mail(smtp: Any) -> BaseNotifier:
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    return SmtpNotifier(
+        smtp_conn_id=SMTP,
+        to=smtp.extra_dejson.get("to"),
+        subject="{{ notice_subject }}",
+        html_content=_MAIL,
+    )
+
+
+def _slack() -> BaseNotifier:
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+
+    return SlackWebhookNotifier(
+        slack_webhook_conn_id=SLACK,
+        text="*{{ chat_subject }}*\n{{ chat_text }}\n{{ notice_url }}",
+        unfurl_links=False,
+        unfurl_media=False,
+    )
 
 
 def _other(described: str) -> BaseNotifier:
-    given = json.loads(described)
+    try:
+        given = json.loads(described)
+    except ValueError:  # whose message quotes the setting, which may hold a password
+        raise BadConfiguration(f"{OTHER} is no JSON", do="See docs/reviewing.md.") from None
     module, _, name = given["class"].rpartition(".")
     notifier: BaseNotifier = getattr(importlib.import_module(module), name)(**given.get("arguments", {}))
     return notifier
@@ -103,8 +117,11 @@ class ApprovalNotice(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         """Send it; a channel that fails stops nothing."""
-        operator = context["task"]
-        url = operator.generate_link_to_ui_from_context(context=context)
+        try:
+            url = context["task"].generate_link_to_ui_from_context(context=context)
+        except ValueError as error:  # no [api] base_url is set: the question is asked all the same
+            log.warning("the notice has no address: %s", error)
+            url = ""
         send_notice(context, self.subject, f"{context['run_id']} waits for an answer.", url)
 
 

@@ -4,9 +4,10 @@ from airflow.plugins_manager import AirflowPlugin
 
 from pneumo_airflow import run_notes
 from pneumo_airflow.form import TriggerCheck
+from pneumo_airflow.form_bounds import FormBounds
 from pneumo_airflow.links import NAVIGATION, PAGES
 from pneumo_airflow.reports.pages import app
-from pneumo_airflow.timetables import RunsOnRequest, WeeklyRuns
+from pneumo_airflow.timetables import DailyRuns, RunsOnRequest, WeeklyRuns
 
 
 class PneumoPlugin(AirflowPlugin):
@@ -14,8 +15,11 @@ class PneumoPlugin(AirflowPlugin):
 
     name = "pneumo"
     fastapi_apps = [{"app": app, "url_prefix": f"/{PAGES}", "name": "Promotion reports"}]  # noqa: RUF012
-    fastapi_root_middlewares = [{"middleware": TriggerCheck, "name": "Check of triggers"}]  # noqa: RUF012
-    timetables = [WeeklyRuns, RunsOnRequest]  # noqa: RUF012
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"middleware": TriggerCheck, "name": "Check of triggers"},
+        {"middleware": FormBounds, "name": "Bounds of the form"},
+    ]
+    timetables = [WeeklyRuns, DailyRuns, RunsOnRequest]  # noqa: RUF012
     listeners = [run_notes]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

@@ -1,14 +1,13 @@
-"""What the DAGs and the pages share: settings with Airflow's connection, stages, retries, limits."""
+"""What the DAGs and the pages share: settings with Airflow's connection, running tasks, retries, limits."""
 
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.sdk import (
+from airflow.sdk import (  # type: ignore[attr-defined]  # three are missing in the declarations of 3.3
     DeadlineAlert,
     DeadlineReference,
     ExceptionRetryPolicy,
@@ -17,7 +16,7 @@ from airflow.sdk import (
     SyncCallback,
     get_current_context,
 )
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from pydantic import SecretStr
 
 from pneumo_airflow.connection import connection_settings as connection_settings
@@ -25,15 +24,19 @@ from pneumo_airflow.connection import find_connection
 from pneumo_airflow.links import page_url
 from pneumo_tasks import journal
 from pneumo_tasks.errors import FinalError, RetryableError
+from pneumo_tasks.run import Run
+from pneumo_tasks.secret_values import guard_logging
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 
 if TYPE_CHECKING:
     from pneumo_tasks.storage.object_store import ObjectStore
 
+Handed = TypeVar("Handed")
+
 DAG_ID = "pneumonia_retraining"
-FIRST_TASK = "discover_batches"  # it records which store the run uses; every later stage has to use the same
 ROLLBACK_DAG_ID = "champion_rollback"
+WATCH_DAG_ID = "champion_watch"
 SIGNING_CONNECTION_ID = "pneumo_signing"
 CLOSING_TASK = "close_run"
 
@@ -63,25 +66,52 @@ RETRY_POLICY = ExceptionRetryPolicy(
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a task hands to the product: the run's settings, the bucket, and the run's id."""
+class RunningTask:
+    """What a task hands to the product, the run; and what it tells Airflow by, its context."""
 
-    settings: Settings
-    store: "ObjectStore"
-    run_id: str
+    run: Run
     context: Mapping[str, Any]
 
 
-@contextmanager
-def stage(part: str = "") -> Iterator[Stage]:
-    """Open the settings and the bucket for the running task, and record how long it takes."""
+def running_task() -> RunningTask:
+    """The task that is running now, with its run opened."""
     allow_children()
-    now = opened(get_current_context())
-    task_instance = now.context["ti"]
-    if task_instance.dag_id == DAG_ID and task_instance.task_id != FIRST_TASK:
-        journal.check_store(now.store, now.run_id)
-    with journal.stage(now.store, now.run_id, now.context["ti"].task_id, part):
-        yield now
+    return opened(get_current_context())
+
+
+def handed(value: Handed | None, by: str) -> Handed:
+    """What an earlier task handed over; AirflowFailException where it handed nothing over.
+
+    A task that was marked as successful by hand has done nothing, and nothing may be built on it.
+    """
+    if value is None:
+        raise AirflowFailException(
+            f"{by} handed nothing over: it failed, it was marked by hand without having run, or Airflow has "
+            f"forgotten what it said. Clear {by} and what follows it."
+        )
+    return value
+
+
+def told(**earlier: Any) -> Run:
+    """The run of the task that is running, which believes what earlier tasks told: XComs, not the bucket.
+
+    Each is what the task of that name returned, or a list of that for a mapped task. AirflowFailException
+    where one of them handed nothing over.
+    """
+    run, digests = running_task().run, dict[str, str]()
+    for by, result in earlier.items():
+        for one in _flat(result):
+            digests |= handed(one, by).get("digests", {})
+    return replace(run, told=digests)
+
+
+def _flat(result: Any) -> Iterator[Any]:
+    """What one task told, or each of the tasks of a mapped one, in groups of any depth."""
+    if result is None or isinstance(result, Mapping):
+        yield result
+        return
+    for one in result:
+        yield from _flat(one)
 
 
 def attempt(context: Mapping[str, Any]) -> journal.Attempt:
@@ -91,14 +121,28 @@ def attempt(context: Mapping[str, Any]) -> journal.Attempt:
     return journal.Attempt(instance.task_id, -1 if place is None else place, number or 1)
 
 
-def opened(context: Mapping[str, Any]) -> Stage:
-    """The settings and the bucket of a task; a run of ours notes that the task began, but for its last."""
+def opened(context: Mapping[str, Any]) -> RunningTask:
+    """The settings and the bucket of a task; a run of ours notes that the task began, but for its last.
+
+    BadConfiguration where the run, or the environment of this worker, loosens the protocol.
+    """
+    from pneumo_tasks.promotion.protocol.governing import govern_run
+
+    guard_logging()
     run_id, instance = layout.check_run_id(context["run_id"]), context["ti"]
     settings = run_settings(dict(context["params"]))
     store = open_store(settings)
     if instance.dag_id == DAG_ID and instance.task_id != CLOSING_TASK:
         journal.record_begin(store, run_id, attempt(context))
-    return Stage(settings, store, run_id, context)
+        settings = govern_run(settings, store, run_id).settings
+    return RunningTask(Run(settings, store, run_id), context)
+
+
+def note_begin(context: Mapping[str, Any]) -> None:
+    """Note in the bucket that a task of a run of ours began which opens nothing else there."""
+    if context["ti"].dag_id == DAG_ID:
+        store = open_store(Settings.load(connection_settings()))
+        journal.record_begin(store, layout.check_run_id(context["run_id"]), attempt(context))
 
 
 def allow_children() -> None:
@@ -116,7 +160,7 @@ def allow_children() -> None:
     vars(main).pop("__file__", None)
     config = process.current_process()._config  # type: ignore[attr-defined]
     config.pop("daemon", None)
-    config["authkey"] = process.AuthenticationString(bytes(config["authkey"]))
+    config["authkey"] = process.AuthenticationString(bytes(config["authkey"]))  # type: ignore[attr-defined]
 
 
 def run_settings(params: Mapping[str, Any]) -> Settings:
@@ -133,7 +177,7 @@ def open_store(settings: Settings) -> "ObjectStore":
 def with_signing_key(settings: Settings) -> Settings:
     """The settings with the key that new versions are signed with: the connection's, where it exists.
 
-    Only the task that registers a version asks for it.
+    Only the tasks that decide, register a version or roll back ask for it.
     """
     if settings.signing_key is not None:
         return settings
@@ -162,16 +206,28 @@ def record_failure(context: Mapping[str, Any]) -> None:
     closing = (context["ti"].dag_id, context["ti"].task_id) == (DAG_ID, CLOSING_TASK)
     if closing and isinstance(context.get("exception"), AirflowFailException):
         return  # it says of the run what was told and written before
-    run_id, task, reason = context["run_id"], context["ti"].task_id, str(context.get("exception"))
+    run_id, task, reason = context["run_id"], context["ti"].task_id, why_failed(context)
     send_notice(context, f"Pneumo: {task} failed", f"{run_id}: {reason}", page_url("run", run_id=run_id))
     if context["ti"].dag_id == DAG_ID and not closing and not run_id.startswith(layout.COMPARED):
         store, failed = open_store(Settings.load(connection_settings())), attempt(context)
         journal.record_failure(store, run_id, task, reason, failed.place, failed.number)
 
 
+def why_failed(context: Mapping[str, Any]) -> str:
+    """What the task's exception says, for people: of a time limit, which one."""
+    error = context.get("exception")
+    if isinstance(error, AirflowTaskTimeout):
+        limit = getattr(context["ti"].task, "execution_timeout", None)
+        return f"{context['ti'].task_id} took longer than its limit of {limit}"
+    return str(error) or type(error).__name__
+
+
 def deadline(settings: Settings) -> DeadlineAlert | None:
-    """Tells people when a run takes longer than ``late_hours``; None where that is 0."""
-    if not settings.late_hours:
+    """Tells people when a run takes longer than ``late_hours``; None where that is 0.
+
+    None in `airflow dags test` too: nobody watches deadlines there, and Airflow 3.3 fails on one.
+    """
+    if not settings.late_hours or sys.argv[1:3] == ["dags", "test"]:
         return None
     from pneumo_airflow.notices import run_is_late
 

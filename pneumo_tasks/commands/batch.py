@@ -1,23 +1,22 @@
 """``pneumo batch``: hand in batches of images, follow them, correct them, take them back."""
 
-import getpass
-import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pneumo_tasks.commands.announcing import announce_batch, find_airflow
+from pneumo_tasks.commands.checking import Source, Unlabelled, check
+from pneumo_tasks.commands.labelling import label
 from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
-from pneumo_tasks.intake.batches import Batch, Progress, Split
+from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
+from pneumo_tasks.commands.progress import show_progress
+from pneumo_tasks.intake.batches import Batch, Split
 
 app = typer.Typer(help="Hand in batches of images, follow, correct and withdraw them.", no_args_is_help=True)
-
-Source = Annotated[Path, typer.Argument(exists=True, help="A folder, a .zip or a .tar: see docs/intake.md.")]
+app.command()(check)
+app.command()(label)
 
 
 @app.command()
@@ -25,6 +24,7 @@ def upload(
     source: Source,
     batch_id: Annotated[str, typer.Option(help="A name that no other batch has.")],
     split: Annotated[Split, typer.Option(help="train, test, or auto: by patient.")] = "auto",
+    unlabelled: Unlabelled = False,
     announce: Annotated[bool, typer.Option("--announce", help="Then start a run in Airflow.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -33,8 +33,10 @@ def upload(
 
     settings, store = open_bucket()
     airflow = find_airflow(settings) if announce else None
-    with _progress(f"Uploading {batch_id}") as show:
-        batch = upload_batch(settings, store, source, batch_id, split, on_progress=show)
+    with show_progress(f"Uploading {batch_id}") as show:
+        batch = upload_batch(
+            settings, store, source, batch_id, split, on_progress=show, unlabelled=unlabelled
+        )
     if airflow is not None:
         announce_batch(airflow, batch)
     _say_sent(batch, as_json)
@@ -51,6 +53,9 @@ def list_(as_json: AsJson = False) -> None:
         print_json(rows)
     else:
         print_table(["batch_id", "state", "split", "images", "accepted", "quarantined"], rows)
+        waiting = [row["accepted"] for row in rows if row["state"] == "unlabelled"]
+        if waiting:
+            say(f"{len(waiting)} wait for labels, with {sum(waiting)} films: `pneumo batch label`.")
 
 
 @app.command()
@@ -65,7 +70,7 @@ def show(batch_id: str, as_json: AsJson = False) -> None:
         return
     print_table(["batch_id", "state", "images", "accepted", "quarantined"], [state])
     for sentence in (*state["reasons"], *(f"warning: {warning}" for warning in state["warnings"])):
-        typer.echo(sentence)
+        say(sentence)
     print_table(["file", "rule", "value", "limit"], state["rejected"])
 
 
@@ -81,7 +86,7 @@ def report(
     _, store = open_bucket()
     path = output or Path(f"{batch_id}-datasheet.html")
     path.write_bytes(read_datasheet(store, batch_id))
-    typer.echo(str(path))
+    say(str(path))
     if open_:
         webbrowser.open(path.resolve().as_uri())
 
@@ -95,12 +100,15 @@ def withdraw(
     """Take a batch back: its images leave the next snapshot, its objects stay for the record."""
     from pneumo_tasks.intake.withdrawals import withdraw_batch
     from pneumo_tasks.promotion.registry import ledger
+    from pneumo_tasks.promotion.registry.rollback import person
+    from pneumo_tasks.promotion.registry.seals import append_sealed
 
-    _, store = open_bucket()
-    withdrawal = withdraw_batch(store, batch_id, getpass.getuser(), reason)
+    settings, store = open_bucket()
+    withdrawal = withdraw_batch(store, batch_id, person(), reason)
     # A door may use both floors: the intake cannot know the ledger. Repeating the command mends a
     # withdrawal whose entry is missing, since the ledger recognises the attempt.
-    entry = ledger.append(
+    entry = append_sealed(
+        settings,
         store,
         ledger.NewEntry(
             kind="withdrawn",
@@ -113,9 +121,9 @@ def withdraw(
     if as_json:
         print_json({**withdrawal.model_dump(mode="json"), "ledger_seq": entry.seq})
     else:
-        typer.echo(f"{batch_id} is withdrawn (ledger entry {entry.seq}); the next snapshot is without it.")
+        say(f"{batch_id} is withdrawn (ledger entry {entry.seq}); the next snapshot is without it.")
         if withdrawal.chain:
-            typer.echo(f"With it, as they replace each other: {', '.join(withdrawal.chain)}.")
+            say(f"With it, as they replace each other: {', '.join(withdrawal.chain)}.")
 
 
 @app.command()
@@ -125,7 +133,7 @@ def resubmit(source: Source, replaces: Annotated[str, typer.Option(help="The bat
     from pneumo_tasks.intake.withdrawals import resubmit_batch
 
     settings, store = open_bucket()
-    with _progress(f"Uploading the correction of {replaces}") as on_progress:
+    with show_progress(f"Uploading the correction of {replaces}") as on_progress:
         batch = resubmit_batch(settings, store, source, replaces, on_progress)
     _say_sent(batch, as_json)
 
@@ -135,14 +143,4 @@ def _say_sent(batch: Batch, as_json: bool) -> None:
         print_json(batch.model_dump(mode="json"))
         return
     what = f"{batch.images} files" if batch.images else "an archive"
-    typer.echo(f"{batch.batch_id}: {what}, split {batch.split}. The next run validates it.")
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Progress]:
-    with typer.progressbar(length=100, label=label, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.update(int(100 * done / max(total, 1)) - bar.pos)
-
-        yield show
+    say(f"{batch.batch_id}: {what}, split {batch.split}. The next run validates it.")

@@ -3,8 +3,7 @@
 from importlib import metadata
 from pathlib import Path
 
-import typer
-
+from pneumo_tasks.commands.output import say
 from pneumo_tasks.errors import BadConfiguration
 
 BESIDE = Path(__file__).resolve().parents[2] / "dags"
@@ -13,7 +12,7 @@ INSTALLED = "share/pneumo/dags"
 
 def dags_folder() -> None:
     """Print the folder of the DAGs, for AIRFLOW__CORE__DAGS_FOLDER. The plugin needs no folder."""
-    typer.echo(find_dags())
+    say(find_dags())
 
 
 def find_dags() -> Path:

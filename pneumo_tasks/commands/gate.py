@@ -26,12 +26,15 @@ def replay(
     """Decide a stored run again with other limits; trains nothing and writes nothing."""
     from pneumo_tasks.promotion.decision import replay
     from pneumo_tasks.promotion.gate import LIMITS
+    from pneumo_tasks.promotion.protocol.governing import kept_limits
     from pneumo_tasks.promotion.runs.runs import run_params, stored_as
 
     overrides = parse_params(given or [], LIMITS)
     _, store = open_bucket()
     run_id = stored_as(store, run_id)
-    settings = Settings.load({**run_params(store, run_id, LIMITS), **overrides})
+    kept = {name: value for name, value in kept_limits(store, run_id).items() if name in LIMITS}
+    stated = {name: value for name, value in run_params(store, run_id, LIMITS).items() if value is not None}
+    settings = Settings.load({**kept, **stated, **overrides})
     decision = replay(settings, store, run_id).model_dump(mode="json")
     if as_json:
         print_json(decision)

@@ -1,11 +1,12 @@
 """``pneumo outcomes`` and ``pneumo watch``: what became of the studies that the live model judged."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
 
 app = typer.Typer(help="What became of the studies that the live model judged.", no_args_is_help=True)
 
@@ -13,14 +14,22 @@ REVIEW_DUE, NO_CHAMPION = 5, 3
 
 
 @app.command("import")
-def import_(file: Path, as_json: AsJson = False) -> None:
+def import_(
+    file: Path,
+    announce: Annotated[bool, typer.Option("--announce", help="Then start the watch in Airflow.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Import a CSV file with version, study, probability[, patient, site, diagnosis]."""
+    from pneumo_tasks.commands.announcing import announce_outcomes, find_airflow
     from pneumo_tasks.monitoring.outcomes import import_outcomes, parse_outcomes
     from pneumo_tasks.promotion.registry.rollback import person
 
-    _, store = open_bucket()
+    settings, store = open_bucket()
+    airflow = find_airflow(settings) if announce else None
     done = import_outcomes(store, parse_outcomes(file.read_bytes(), str(file)), person())
     labelled = sum(bool(row.diagnosis) for row in done.rows)
+    if airflow is not None:
+        announce_outcomes(airflow, done.seq, len(done.rows))
     facts = {
         "seq": done.seq,
         "rows": len(done.rows),
@@ -55,7 +64,7 @@ def watch(as_json: AsJson = False) -> None:
 
     found = watch_champion(*open_bucket())
     if found is None:
-        typer.echo("No model has been promoted yet.", err=True)
+        say("No model has been promoted yet.", err=True)
         raise typer.Exit(NO_CHAMPION)
     if as_json:
         print_json({**found.model_dump(mode="json"), "sentence": sentence(found)})
@@ -65,5 +74,5 @@ def watch(as_json: AsJson = False) -> None:
             for name in ("recall", "specificity", "alarm_rate")
         ]
         print_table(["figure", "value", "low", "high", "patients"], rows)
-        typer.echo(sentence(found))
+        say(sentence(found))
     raise typer.Exit(REVIEW_DUE if found.alarm else 0)

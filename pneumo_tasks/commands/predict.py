@@ -1,6 +1,5 @@
 """``pneumo predict``: probabilities for image files, from a model whose digest was checked."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from pneumo_tasks.commands.extras import need
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.settings import LABELS
+from pneumo_tasks.storage.work_folders import shared_temporary_folder, work_folder
 
 
 def predict(
@@ -29,9 +29,9 @@ def predict(
     need("train")
     settings, store = open_bucket()
     images = [decode_grey(file.read_bytes(), Limits.of(settings)) for file in files]
-    with tempfile.TemporaryDirectory() as folder:
-        found = download_model(settings, store, Path(folder) / "model.keras", model)
-        answers = ask(load_artefact(Path(folder) / "model.keras"), images)
+    with work_folder(shared_temporary_folder()) as folder:
+        found = download_model(settings, store, folder / "model.keras", model)
+        answers = ask(load_artefact(folder / "model.keras"), images)
     version = found.manifest
     rows = [
         {

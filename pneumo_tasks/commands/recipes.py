@@ -1,6 +1,6 @@
 """``pneumo recipes``: the ways of training, and what they are worth on one snapshot."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,7 +8,11 @@ from pneumo_tasks.commands.extras import need
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.commands.retrain import parse_params
+from pneumo_tasks.commands.verbosity import say_every_step
 from pneumo_tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from pneumo_tasks.storage.object_store import ObjectStore
 
 app = typer.Typer(help="List the recipes, or compare them on one snapshot.", invoke_without_command=True)
 
@@ -24,7 +28,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         {
             "recipe": recipe.name,
             "backbone": f"{recipe.backbone} {recipe.image_size}x{recipe.image_size}",
-            "epochs": " + ".join(str(stage.epochs) for stage in recipe.stages),
+            "epochs": " + ".join(stage.effort for stage in recipe.stages),
             "summary": recipe.summary,
         }
         for recipe in RECIPES.values()
@@ -46,9 +50,10 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Train recipes on one snapshot and write one table; promotes nothing."""
-    from pneumo_tasks.evaluation.recipe_comparison import compare_recipes
+    from pneumo_tasks.recipe_comparison import compare_recipes
 
     need("train")
+    say_every_step()
     settings, store = open_bucket()
     settings = Settings.load({**parse_params(given or [])}) if given else settings
     table = compare_recipes(settings, store, snapshot or _assemble(settings, store), recipes, open_test_set)
@@ -71,11 +76,13 @@ def compare(
 _SHOWN = ("auc", "recall", "precision", "accuracy")
 
 
-def _assemble(settings: Settings, store: Any) -> str:
-    from pneumo_tasks.dataset.snapshots import assemble_dataset
+def _assemble(settings: Settings, store: "ObjectStore") -> str:
+    from pneumo_tasks import pipeline
     from pneumo_tasks.errors import BadData
+    from pneumo_tasks.run import Run
 
-    snapshot = assemble_dataset(settings, store)
+    forced = settings.model_copy(update={"force": True})
+    snapshot = pipeline.assemble(Run(forced, store, "", recorded=False)).snapshot
     if snapshot is None:
         raise BadData("no image was accepted yet", do="Upload a batch and run `pneumo retrain` once.")
     return snapshot.snapshot_id

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
 
 
 class ShowsByDefault(TyperGroup):
@@ -31,18 +31,19 @@ def show(
     renew: Annotated[bool, typer.Option(help="Write it again from what the bucket holds now.")] = False,
 ) -> None:
     """Fetch the report of a run as one HTML file."""
-    from pneumo_tasks.promotion.report.report import write_report
+    from pneumo_tasks import pipeline
     from pneumo_tasks.promotion.runs.runs import read_facts, stored_as
+    from pneumo_tasks.run import Run
     from pneumo_tasks.storage import layout
 
     settings, store = open_bucket()
     run_id = stored_as(store, run_id)
     if renew:
         read_facts(store, run_id)  # a typing error makes no run
-        write_report(settings, store, run_id)
+        pipeline.report(Run(settings, store, run_id, recorded=False))
     path = output or Path(f"report-{layout.run_key(run_id)}.html")
     path.write_bytes(store.read(layout.run(run_id, "report.html")))
-    typer.echo(path)
+    say(path)
     if open_:
         webbrowser.open(path.resolve().as_uri())
 

@@ -14,7 +14,7 @@ VALIDATION_FOLD = 0
 
 
 @dataclass(frozen=True)
-class Check:
+class SplitCheck:
     """One independence check: ``value`` must not exceed ``limit``."""
 
     name: str
@@ -70,9 +70,9 @@ def assign_splits(kept: pd.DataFrame, homes: Mapping[str, Home]) -> tuple[pd.Dat
     return assigned, excluded
 
 
-def independence_checks(assigned: pd.DataFrame) -> list[Check]:
+def independence_checks(assigned: pd.DataFrame) -> list[SplitCheck]:
     """Count what two splits share: patients (family and id), file bytes, pixels. All must be 0."""
     return [
-        Check(f"{name} in two splits", int((assigned.groupby(column)["split"].nunique() > 1).sum()))
+        SplitCheck(f"{name} in two splits", int((assigned.groupby(column)["split"].nunique() > 1).sum()))
         for name, column in (("patients", "patient"), ("files", "sha256"), ("pixels", "pixel_digest"))
-    ] + [Check("patients in two folds", int((assigned.groupby("patient")["fold"].nunique() > 1).sum()))]
+    ] + [SplitCheck("patients in two folds", int((assigned.groupby("patient")["fold"].nunique() > 1).sum()))]

@@ -1,13 +1,15 @@
 """How much the films of one patient repeat each other: design effects for counts of films."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pneumo_tasks.settings import LABELS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def share_effect(share: float, films: float, variance: float, worst: float) -> f
     return max(1.0, (seen + worst) / (misses + 1))
 
 
-def patients_of_each_class(scores: pd.DataFrame) -> dict[str, int]:
+def patients_of_each_class(scores: "pd.DataFrame") -> dict[str, int]:
     """How many patients have a film of each label; a class without films counts 0."""
     found = scores.groupby("label")["patient"].nunique()
     return {label: int(found.get(label, 0)) for label in LABELS}

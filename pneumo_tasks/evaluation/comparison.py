@@ -1,39 +1,27 @@
 """The candidate against another model, on the same images and the same resamples of patients."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
 from pneumo_tasks.evaluation.bootstrap import Draws, Resampled, replicate_metrics
-from pneumo_tasks.evaluation.intervals import Interval, correlation, defined, interval_of_both
+from pneumo_tasks.evaluation.independence import Overlap
+from pneumo_tasks.evaluation.interval import Interval
+from pneumo_tasks.evaluation.intervals import correlation, defined, interval_of_both
 from pneumo_tasks.evaluation.metrics import Labels, Metrics, Scores, compute_metrics
 from pneumo_tasks.evaluation.paired_bound import (
     ONE_SIDED_5_PERCENT,
     TWO_SIDED_5_PERCENT,
+    paired_effect,
     paired_interval,
 )
+from pneumo_tasks.evaluation.reference import ChampionRef as ChampionRef
 
 COMPARED = ("recall", "precision", "specificity", "accuracy", "auc")
-
-
-@dataclass(frozen=True)
-class ChampionRef:
-    """The champion a candidate is measured against, as it was when the evaluation began.
-
-    ``original`` is the first model ever promoted, where that is another one: many small allowed
-    steps down add up, and only a fixed reference shows it.
-    """
-
-    version: str
-    sha256: str
-    threshold: float
-    run_id: str
-    original: "ChampionRef | None" = None
 
 
 class Difference(BaseModel):
@@ -79,8 +67,25 @@ class Flip(BaseModel):
     other_probability: float
 
 
+class Pairs(BaseModel):
+    """Films of one class that only the candidate, or only the other, calls right, of how many.
+
+    At the effective number of films: those of one patient count as what they are worth.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    gained: float = Field(ge=0)
+    lost: float = Field(ge=0)
+    films: float = Field(gt=0)
+
+
 class Comparison(BaseModel):
-    """Another model on the same test images at its own threshold, and the differences to it."""
+    """Another model on the same test images at its own threshold, and the differences to it.
+
+    Films that the other model was trained on are left out of all of it; ``overlap`` counts them, and is
+    None in comparisons that were made before anybody looked.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,7 +95,9 @@ class Comparison(BaseModel):
     test: Metrics
     differences: dict[str, Difference | None]
     mcnemar: dict[str, McNemar]
+    pairs: dict[str, Pairs] = {}  # by figure: recall, specificity; empty in older evaluations
     flips: list[Flip]
+    overlap: Overlap | None = None
 
 
 def compare(
@@ -111,13 +118,27 @@ def compare(
         sha256=other.sha256,
         run_id=other.run_id,
         test=test,
-        differences=_differences(positive, (found, right), (test, other_right), theirs, resampled),
+        differences=_differences(positive, (found, right), (test, other_right), theirs, resampled)
+        if positive.any() and not positive.all()
+        else dict.fromkeys(COMPARED),
         mcnemar={
             "pneumonia": mcnemar(right[positive], other_right[positive]),
             "normal": mcnemar(right[~positive], other_right[~positive]),
         },
+        pairs=_pairs(positive, right, other_right, resampled.codes),
         flips=_flips(scores.assign(other_probability=theirs), right, other_right),
     )
+
+
+def _pairs(positive: Labels, right: Labels, other_right: Labels, codes: NDArray[np.intp]) -> dict[str, Pairs]:
+    found = {}
+    for name, among in {"recall": positive, "specificity": ~positive}.items():
+        if among.any():
+            change = right[among].astype(np.int8) - other_right[among].astype(np.int8)
+            effect = paired_effect(change, codes[among])
+            gained, lost = (change > 0).sum() / effect, (change < 0).sum() / effect
+            found[name] = Pairs(gained=float(gained), lost=float(lost), films=len(change) / effect)
+    return found
 
 
 def against_trivial(

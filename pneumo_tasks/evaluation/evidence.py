@@ -2,13 +2,16 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.dataset.snapshots import IndependenceCheck
+from pneumo_tasks.dataset.summary import IndependenceCheck
 from pneumo_tasks.evaluation.comparison import Comparison, Difference
-from pneumo_tasks.evaluation.intervals import Interval
+from pneumo_tasks.evaluation.gaps import Gap
+from pneumo_tasks.evaluation.independence import Overlap
+from pneumo_tasks.evaluation.interval import Interval
 from pneumo_tasks.evaluation.looks import Exposure
 from pneumo_tasks.evaluation.metrics import Metrics
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.probes import Occlusion
+from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.evaluation.serving import ServingCheck
 from pneumo_tasks.evaluation.shift import ShiftFact
 from pneumo_tasks.evaluation.slices import Slice
@@ -44,7 +47,11 @@ class Calibration(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """Measured on the locked test set with the exported artefact; written once a run."""
+    """Measured on the locked test set with the exported artefact; written once a run.
+
+    ``candidate`` is the document that describes it, ``scores_sha256`` the table of every film's score, and
+    ``snapshot_sha256`` the summary that names the tables it was measured on. Empty in earlier releases.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,11 +72,14 @@ class Evaluation(BaseModel):
     calibration: Calibration | None
     predictive_values: list[PredictiveValues]
     slices: list[Slice]
+    gaps: list[Gap] = []
     champion: Comparison | None
     original: Comparison | None
+    rivals: list[Comparison] = []  # the best versions so far that are neither champion nor original
     serving: ServingCheck
     occlusion: Occlusion
     independence: list[IndependenceCheck]
+    overlap: Overlap | None = None  # None in evaluations that were made before it was looked for
     shift: list[ShiftFact] = []
     looks: int
     exposure: Exposure | None = None  # None in evaluations that were made before looks were counted a film
@@ -78,3 +88,25 @@ class Evaluation(BaseModel):
     synthetic: bool
     random_backbone: bool
     evaluated_at: str
+    candidate: Revision | None = None
+    scores_sha256: str = ""
+    snapshot_sha256: str = ""
+
+
+class Evaluated(BaseModel):
+    """The headline figures on the locked test set, and the document that holds all others."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    sha256: str
+    version: str
+    images: int
+    recall: float | None
+    precision: float | None
+    auc: float | None
+    champion: str | None
+
+    @property
+    def document(self) -> Revision:
+        return Revision(key=self.key, sha256=self.sha256)

@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.films.imaging import Grey
+from pneumo_tasks.training.model.artefact import Traced
 from pneumo_tasks.training.recipes import FRAME
 
 log = logging.getLogger(__name__)
@@ -79,12 +80,12 @@ def grad_cam(model: Any, films: Sequence[Grey]) -> list[Heat | None]:
     model.trainable = True  # or the tape would not record what frozen layers do
     frame = next((part.output for part in model.layers if part.name == FRAME), None)
     # Only what comes after the frame is taped: op by op, an alignment would take seconds a film.
-    framed = None if frame is None else keras.Model(model.inputs[0], frame)
+    traced = Traced.of(model)
     probe = keras.Model(model.inputs[0] if frame is None else frame, [layer.output, model.output])
     heats: list[Heat | None] = []
     for film in films:
         batch = film[None, ..., None]
-        seen = batch if framed is None else framed.predict_on_batch(batch)
+        seen = batch if frame is None else traced.part(FRAME, batch)
         with tf.GradientTape() as tape:
             maps, probability = probe(seen, training=False)
             certain = tf.clip_by_value(probability, 1e-6, 1 - 1e-6)

@@ -8,24 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy.special import expit, logit
 
 from pneumo_tasks.evaluation.bootstrap import Replicates
 from pneumo_tasks.evaluation.clustering import WorstEffects, share_effect
+from pneumo_tasks.evaluation.interval import Interval
 from pneumo_tasks.evaluation.metrics import Metrics
 
 _Z = {0.95: 1.959963984540054, 0.90: 1.6448536269514722}
-
-
-class Interval(BaseModel):
-    """A two-sided interval; ``level`` is its nominal coverage."""
-
-    model_config = ConfigDict(frozen=True)
-
-    low: float
-    high: float
-    level: float = 0.95
 
 
 def intervals(

@@ -7,7 +7,6 @@ every week, and its films are not.
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Literal
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks import journal
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 from pneumo_tasks.storage.object_store import sha256 as digest
 
@@ -84,8 +84,8 @@ def measure_exposure(store: ObjectStore, test_set_id: str) -> Exposure:
             looks[looked] += 1
             one[looked] = listed.key
     asked = list(dict.fromkeys([test_set_id, *looks]))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        sets = dict(zip(asked, pool.map(lambda name: _films(store, name, one.get(name)), asked), strict=True))
+    found = read_many(lambda name: _films(store, name, one.get(name)), asked, threads=_THREADS)
+    sets = dict(zip(asked, found, strict=True))
     times = Counter(dict.fromkeys(sets[test_set_id] or (), 0))
     for looked, number in looks.items():
         for film in times.keys() if sets[looked] is None else times.keys() & (sets[looked] or set()):

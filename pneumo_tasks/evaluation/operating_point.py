@@ -1,16 +1,19 @@
 """The operating point: the threshold above which an image is called pneumonia, chosen on validation."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
 
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.evaluation.metrics import Labels, Metrics, Scores, compute_metrics
-from pneumo_tasks.settings import Settings
+from pneumo_tasks.evaluation.recall_margin import needed_recall
+from pneumo_tasks.settings import LABELS, Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CURVE_POINTS = 50
 _CLIP = 1e-6
@@ -21,6 +24,7 @@ class OperatingPoint(BaseModel):
 
     ``threshold`` is on the artefact's own output. ``temperature`` calibrates that output for
     reading; it changes no verdict. ``curve`` holds (threshold, recall, specificity) on validation.
+    ``needed`` is the recall that the floor asked for, where a margin was computed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,14 +35,30 @@ class OperatingPoint(BaseModel):
     temperature: float
     validation: Metrics
     curve: list[tuple[float, float, float]]
+    needed: float | None = None
 
 
-def choose_operating_point(settings: Settings, positive: Labels, probability: Scores) -> OperatingPoint:
+def point_for_test_set(settings: Settings, held_out: "pd.DataFrame", test_films: int) -> OperatingPoint:
+    """The operating point of held-out scores, for a test set with ``test_films`` ill films.
+
+    Policy ``target_recall`` chooses for the target, or for the recall that passes the floor on
+    so many films with a probability of .9, whichever is more (recall_margin.py).
+    """
+    needed = None
+    if settings.threshold_policy == "target_recall":
+        needed = needed_recall(held_out, test_films, settings.min_recall)
+    positive = (held_out["label"] == LABELS[1]).to_numpy(bool)
+    return choose_operating_point(settings, positive, held_out["probability"].to_numpy(np.float64), needed)
+
+
+def choose_operating_point(
+    settings: Settings, positive: Labels, probability: Scores, needed: float | None = None
+) -> OperatingPoint:
     """Choose the threshold by the settings' policy.
 
-    ``target_recall``: the highest threshold whose recall is at least the target. Recall is what a
-    missed child depends on, so it is fixed in advance; the highest threshold that keeps it gives
-    the best precision. ``youden``: the greatest recall + specificity (Youden 1950). ``cost``: the
+    ``target_recall``: the highest threshold whose recall is at least the target, and ``needed``. Recall
+    is what a missed child depends on, so it is fixed in advance; the highest threshold that keeps it
+    gives the best precision. ``youden``: the greatest recall + specificity (Youden 1950). ``cost``: the
     least ``price`` x missed cases + false alarms.
 
     The threshold lies half way to the next lower score, so that rounding on another machine
@@ -53,11 +73,11 @@ def choose_operating_point(settings: Settings, positive: Labels, probability: Sc
             do="Validation needs both classes and finite scores.",
         )
     thresholds, recall, specificity = _curve(positive, probability)
-    share = float(positive.mean())
+    share, wanted = float(positive.mean()), max(settings.target_recall, needed or 0.0)
     policies: dict[str, tuple[float | None, Callable[[], int]]] = {
         "target_recall": (
             settings.target_recall,
-            lambda: int(np.argmax(recall >= settings.target_recall - 1e-9)),
+            lambda: int(np.argmax(recall >= wanted - 1e-9)),
         ),
         "youden": (None, lambda: _last_best(recall + specificity)),
         "cost": (
@@ -77,11 +97,15 @@ def choose_operating_point(settings: Settings, positive: Labels, probability: Sc
         temperature=fit_temperature(positive, probability),
         validation=compute_metrics(positive, probability, threshold),
         curve=[(float(thresholds[i]), float(recall[i]), float(specificity[i])) for i in shown],
+        needed=needed,
     )
 
 
 def fit_temperature(positive: Labels, probability: Scores) -> float:
     """The temperature that minimises log loss on validation (Guo et al. 2017); 1 changes nothing."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logit
+
     sign, score = np.where(positive, 1.0, -1.0), logit(np.clip(probability, _CLIP, 1 - _CLIP))
 
     def loss(log_temperature: float) -> float:
@@ -93,6 +117,8 @@ def fit_temperature(positive: Labels, probability: Scores) -> float:
 
 def calibrated(probability: Scores, temperature: float) -> Scores:
     """The probability on the scale on which it is best calibrated; the order of images stays."""
+    from scipy.special import expit, logit
+
     return np.asarray(expit(logit(np.clip(probability, _CLIP, 1 - _CLIP)) / temperature))
 
 

@@ -4,12 +4,14 @@
 What a ledger entry rests on is named by revision and digest, and cannot change.
 """
 
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.errors import ConditionFailed, StorageUnavailable
+from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, StorageUnavailable
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.numbered import last_number
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
 _MOST = 9999
@@ -48,10 +50,26 @@ def last_revision(store: ObjectStore, run_id: str, kind: str) -> Revision | None
     return Revision(key=key, sha256=sha256(store.read(key)))
 
 
+def read_last(store: ObjectStore, run_id: str, kind: str, task: str) -> tuple[bytes, Revision | None]:
+    """``<kind>.json`` and the revision that it is; None for a run of an earlier release.
+
+    CorruptArtefact where it is not the last revision, naming the ``task`` to clear.
+    """
+    key = layout.run(run_id, f"{kind}.json")
+    body, last = store.read(key), last_revision(store, run_id, kind)
+    if last is not None and last.sha256 != sha256(body):
+        raise CorruptArtefact(
+            f"the document is not the last revision of the {kind}",
+            where=key,
+            found=f"sha256 {sha256(body)[:12]}, {last.key} has {last.sha256[:12]}",
+            do=f"Somebody wrote it by hand: clear {task} and what follows it.",
+        )
+    return body, last
+
+
 def _last(store: ObjectStore, run_id: str, kind: str) -> int:
     prefix = layout.run(run_id, f"revisions/{kind}-")
-    numbers = [listed.key.removeprefix(prefix).removesuffix(".json") for listed in store.list_objects(prefix)]
-    return max((int(number) for number in numbers if number.isdigit()), default=0)
+    return last_number(store, prefix, partial(layout.revision, run_id, kind))
 
 
 def _written(store: ObjectStore, run_id: str, kind: str, first: int, body: bytes) -> str:

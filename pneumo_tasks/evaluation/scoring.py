@@ -1,22 +1,22 @@
-"""A stored artefact on the locked test images; each model is scored once a test set."""
+"""A stored artefact on the locked test images; a film that an evaluation has scored is not scored again."""
 
-import io
 import logging
 import tempfile
 from collections.abc import Iterator
-from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from pneumo_tasks.errors import BadData, ObjectMissing
+from pneumo_tasks.errors import BadData, FinalError
 from pneumo_tasks.evaluation.metrics import Scores
-from pneumo_tasks.films.imaging import Grey, decode_grey
-from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.many_reads import read_many
+from pneumo_tasks.evaluation.record import read_named_scores
+from pneumo_tasks.films.imaging import Grey
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.features.films import read_films
 from pneumo_tasks.training.model.artefact import load_artefact, score_images
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ class StoredModel:
 
     def __init__(self, store: ObjectStore, key: str, sha256: str) -> None:
         self.store, self.key, self.sha256 = store, key, sha256
+        self._fetched: Path | None = None
+        self._loaded: Any = None
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="pneumo-")
@@ -40,57 +42,60 @@ class StoredModel:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    @cached_property
-    def path(self) -> Path:
-        path = Path(self._folder.name) / "model.keras"
-        self.store.download(self.key, path, self.sha256)
-        return path
+    def fetch(self) -> Path:
+        """The local copy; it is downloaded once."""
+        if self._fetched is None:
+            path = Path(self._folder.name) / "model.keras"
+            self.store.download(self.key, path, self.sha256)
+            self._fetched = path
+        return self._fetched
 
-    @cached_property
-    def model(self) -> Any:
-        return load_artefact(self.path)
+    def load(self) -> Any:
+        """The Keras model; it is loaded once."""
+        if self._loaded is None:
+            self._loaded = load_artefact(self.fetch())
+        return self._loaded
 
 
-def score_on_test_set(stored: StoredModel, rows: pd.DataFrame, test_set_id: str) -> Scores:
+def score_on_test_set(
+    settings: Settings, stored: StoredModel, rows: pd.DataFrame, known: "pd.Series[float] | None" = None
+) -> Scores:
     """Probability of PNEUMONIA for each of ``rows``, in their order, from the artefact itself.
 
-    Scores are kept by (model sha256, test set), so a champion is scored again only when the test
-    set grew. CorruptArtefact where the artefact or an image is not the one that was recorded.
+    ``known`` are scores by sha256 of the film that this artefact gave before, with their proof: a champion
+    is asked only about films that are new. CorruptArtefact where the artefact or an image is another.
     """
-    key = layout.test_set_scores(test_set_id, stored.sha256)
-    kept = _kept_scores(stored.store, key, rows)
-    if kept is not None:
-        log.info("scores of %s on test set %s are kept", stored.sha256[:12], test_set_id)
-        return kept
-    probability = score_images(stored.model, read_images(stored.store, rows)).astype(np.float64)
-    if len(probability) != len(rows):
-        raise BadData(
-            "the artefact did not score every image",
-            where=stored.key,
-            found=f"{len(probability)} of {len(rows)}",
-        )
-    table = pd.DataFrame({"sha256": rows["sha256"].to_numpy(), "probability": probability})
-    stored.store.put(key, table.to_parquet(index=False))
+    found = pd.Series(np.nan, rows["sha256"]) if known is None else known.reindex(rows["sha256"])
+    probability: Scores = np.array(found, np.float64)
+    missing = found.isna().to_numpy()
+    log.info("%s: %d films scored before, %d now", stored.sha256[:12], sum(~missing), sum(missing))
+    if missing.any():
+        scored = score_images(stored.load(), read_images(settings, stored.store, rows[missing]))
+        if len(scored) != missing.sum():
+            raise BadData(
+                "the artefact did not score every image",
+                where=stored.key,
+                found=f"{len(scored)} of {missing.sum()}",
+            )
+        probability[missing] = scored
     return probability
 
 
-def read_images(store: ObjectStore, rows: pd.DataFrame) -> Iterator[Grey]:
-    """The decoded images of ``rows`` in order, fetched a few at a time, each digest checked."""
+def scored_before(store: ObjectStore, run_id: str, digest: str) -> "pd.Series[float] | None":
+    """The scores by film that the evaluation of ``run_id`` gave its own candidate, if ``digest`` proves them.
 
-    def fetch(wanted: tuple[str, str]) -> Grey:
-        key, digest = wanted
-        return decode_grey(store.read_verified(key, digest))
-
-    wanted = list(zip(rows["key"], rows["sha256"], strict=True))
-    for start in range(0, len(wanted), _FETCHED_AT_ONCE):
-        yield from read_many(fetch, wanted[start : start + _FETCHED_AT_ONCE])
-
-
-def _kept_scores(store: ObjectStore, key: str, rows: pd.DataFrame) -> Scores | None:
-    try:
-        table = pd.read_parquet(io.BytesIO(store.read(key)))
-    except ObjectMissing:
+    None where they cannot be used: then every film is scored again.
+    """
+    if not digest:
         return None
-    by_image = table.drop_duplicates("sha256").set_index("sha256")["probability"]
-    found = by_image.reindex(rows["sha256"])
-    return None if found.isna().any() else found.to_numpy(np.float64)
+    try:
+        table = read_named_scores(store, run_id, digest)
+    except FinalError as error:
+        log.warning("the scores of run %s are not used: %s", run_id, error)
+        return None
+    return table.drop_duplicates("sha256").set_index("sha256")["probability"]
+
+
+def read_images(settings: Settings, store: ObjectStore, rows: pd.DataFrame) -> Iterator[Grey]:
+    """The decoded images of ``rows`` in order, as training reads them: the same limits, the same errors."""
+    return chain.from_iterable(read_films(settings, store, rows, _FETCHED_AT_ONCE))

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.errors import ObjectMissing, WorkerLost
+from pneumo_tasks.errors import WorkerLost
 from pneumo_tasks.evaluation import served_artefact
 from pneumo_tasks.films.imaging import Grey
-from pneumo_tasks.storage.object_store import ObjectStore
 
 _TIMEOUT_SECONDS = 600
 # How a traceback ends that is about memory, a disk or an installation, and not about the model.
 _OF_THE_MACHINE = ("MemoryError", "OSError: [Errno 28]", "ModuleNotFoundError: No module named 'keras'")
-# What older releases kept of a check that the machine had ended.
-_NO_ANSWER = ("no answer within", "exit -")
+
+# What this process found about models, by the sha256 of their files: a second try need not ask again.
+_checked: "dict[str, ServingCheck]" = {}
 
 
 class ServingCheck(BaseModel):
@@ -77,13 +77,13 @@ def check_serving(model: Path, films: Mapping[str, tuple[Grey, float]]) -> Servi
     )
 
 
-def kept_check(store: ObjectStore, key: str) -> ServingCheck | None:
-    """What was found about the model before; None where nothing was, or where the machine had failed."""
-    try:
-        kept = ServingCheck.model_validate(store.read_json(key))
-    except ObjectMissing:
-        return None
-    return None if kept.error.startswith(_NO_ANSWER) else kept
+def remember(model_sha256: str, check: ServingCheck) -> None:
+    """Make no other check of this model in this process. The bucket keeps none: its writer could have."""
+    _checked[model_sha256] = check
+
+
+def remembered(model_sha256: str) -> ServingCheck | None:
+    return _checked.get(model_sha256)
 
 
 def odd_films() -> dict[str, Grey]:
@@ -105,12 +105,18 @@ def _in_fresh_process(model: Path, films: Path) -> dict[str, Any] | str:
     # -I: neither the current folder nor PYTHONPATH, so that our package cannot be imported by chance.
     command = [sys.executable, "-I", served_artefact.__file__, str(model), str(films)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    # The script ends when its input does: at the latest with this process, however that ends.
+    listening, ending = os.pipe()
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, env=quiet, check=False
-        )
+            command, stdin=listening, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, env=quiet,
+            check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise _lost(f"no answer within {_TIMEOUT_SECONDS} s") from None
+    finally:
+        os.close(listening)
+        os.close(ending)
     said = done.stderr.strip()[-500:]
     if done.returncode < 0 or any(f"\n{fault}" in f"\n{done.stderr}" for fault in _OF_THE_MACHINE):
         raise _lost(f"exit {done.returncode}: {said}")

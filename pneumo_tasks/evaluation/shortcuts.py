@@ -5,6 +5,8 @@ the public training films they alone predict the label with AUC .88, on its test
 model that learned them fails where films are framed otherwise, and no validation split of the same
 films can tell. Measured as received, and again on the films as the standard frame leaves them: there with
 the film's own pixels, for what lies beyond its edges was mirrored, and says nothing of the lungs.
+
+Texture is another: how strong a film is in five bands of frequencies, and its mean grey.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumo_tasks.evaluation.texture import BANDS, texture
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.intake.adversarial import SEED
 from pneumo_tasks.training.framing import alignment
@@ -27,6 +30,7 @@ Values = NDArray[np.float64]
 
 THUMBNAIL = 32
 _FOLDS = 5
+_PIXELS = 7 + len(BANDS) + 1  # where they begin in the row of a film: after map, verdict and texture
 _RIM = 0.1  # of each side
 _DRAWN_ZOOM, _DRAWN_SHIFT = 0.22, 0.12  # wider than films differ: of the log of a side, and of a side
 
@@ -36,11 +40,13 @@ class Framed:
     """Films (N) as they came, or as the standard frame leaves them: how they lie, how they are exposed.
 
     ``geometry`` (N, 6) is the map that would still align them, ``exposure`` (N, 8) statistics of
-    their grey levels, ``thumbnail`` uint8 (N, THUMBNAIL, THUMBNAIL), ``aligned`` (N) whether a map was found.
+    their grey levels, ``texture`` (N, 6) how strong each band of frequencies is, ``thumbnail`` uint8
+    (N, THUMBNAIL, THUMBNAIL), ``aligned`` (N) whether a map was found.
     """
 
     geometry: Values
     exposure: Values
+    texture: Values
     thumbnail: NDArray[np.uint8]
     aligned: NDArray[np.bool_]
 
@@ -49,35 +55,43 @@ class FrameGauge:
     """Measures films before and after the standard frame; the graph is built once."""
 
     def __init__(self, template: Matrix, rounds: tuple[int, ...] = alignment.ROUNDS) -> None:
-        import keras
         import tensorflow as tf
-        from keras import ops
 
-        image = keras.Input((None, None, 1), dtype="uint8")
-        film, target = squash(image, SIDE), alignment.target_of(template)
-        first = alignment.align(film, target, rounds, "_before")
-        moved = alignment.small(warp(film, first.parameters, SIDE, WHOLE))
-        second = alignment.align_small(moved, target, first.parameters, "_after")
-        box = warp(film, first.parameters, SIDE)
-        parts = [
-            value
-            for frame, found in ((film, first), (box, second))
-            for value in (
-                found.parameters,
-                found.accepted,
-                ops.reshape(resize(frame, 2 * THUMBNAIL), (-1, 4 * THUMBNAIL**2)),
-            )
-        ]
-        whole = keras.Model(image, ops.concatenate(parts, axis=1))
-        # Traced once for all sizes: tracing two alignments takes longer than measuring a thousand films.
+        target = alignment.target_of(template)
+        # Traced once for all sizes, and each search as a loop: tracing every step of two alignments takes
+        # longer than measuring a thousand films.
         signature = [tf.TensorSpec((None, None, None, 1), tf.uint8)]
-        self._model = tf.function(lambda films: whole(films, training=False), input_signature=signature)
+        self._measured = tf.function(
+            lambda films: _measured(films, target, rounds), input_signature=signature, autograph=False
+        )
 
     def measure(self, films: Iterable[Grey]) -> tuple[Framed, Framed]:
         """(as received, in the standard frame), in the order of the films."""
-        answers = [by_size(lambda batch: self._model(batch).numpy(), chunk) for chunk in chunks(films)]
+        answers = [by_size(lambda batch: self._measured(batch).numpy(), chunk) for chunk in chunks(films)]
         before, after = np.split(np.concatenate(answers), 2, axis=1)
         return _framed(before), _framed(after)
+
+
+def _measured(films: Any, target: Matrix, rounds: tuple[int, ...]) -> Any:
+    """One row a film, as it came and in the standard frame: its map, whether one was found, its pixels."""
+    from keras import ops
+
+    film, loop = squash(films, SIDE), alignment.looped
+    first = alignment.align(film, target, rounds, "_before", loop)
+    moved = alignment.small(warp(film, first.parameters, SIDE, WHOLE))
+    second = alignment.align_small(moved, target, first.parameters, "_after", loop)
+    box = warp(film, first.parameters, SIDE)  # what the network's frame makes of the film
+    parts = [
+        value
+        for frame, found in ((film, first), (box, second))
+        for value in (
+            found.parameters,
+            found.accepted,
+            texture(frame),
+            ops.reshape(resize(frame, 2 * THUMBNAIL), (-1, 4 * THUMBNAIL**2)),
+        )
+    ]
+    return ops.concatenate(parts, axis=1)
 
 
 def drawn_frames(films: Iterable[Grey]) -> Iterator[Grey]:
@@ -132,11 +146,12 @@ def file_facts(rows: pd.DataFrame) -> Values:
 
 
 def _framed(answer: NDArray[Any]) -> Framed:
-    pixels = answer[:, 7:].reshape(-1, 2 * THUMBNAIL, 2 * THUMBNAIL)
+    pixels = answer[:, _PIXELS:].reshape(-1, 2 * THUMBNAIL, 2 * THUMBNAIL)
     small = pixels.reshape(-1, THUMBNAIL, 2, THUMBNAIL, 2).mean((2, 4))
     return Framed(
         answer[:, :6].astype(np.float64),
         _exposure(pixels),
+        answer[:, 7:_PIXELS].astype(np.float64),
         np.rint(np.clip(small, 0, 255)).astype(np.uint8),
         answer[:, 6] > 0,
     )

@@ -9,15 +9,30 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.evaluation.bootstrap import Draws
 from pneumo_tasks.evaluation.clustering import kish_effect
-from pneumo_tasks.evaluation.intervals import Interval, rate_interval
+from pneumo_tasks.evaluation.interval import Interval
+from pneumo_tasks.evaluation.intervals import rate_interval
 from pneumo_tasks.evaluation.metrics import Labels
 
 # Columns whose values are slices as they are, and those cut into quarters.
-NAMED = {"family": "source family", "site": "site", "view": "view", "batch_id": "batch"}
+NAMED = {
+    "family": "source family",
+    "site": "site",
+    "view": "view",
+    "batch_id": "batch",
+    "age_band": "age",
+    "sex": "sex",
+    "device": "device",
+    "month": "month",
+    "laterality": "laterality",
+    "priority": "priority",
+}
+NOT_STATED = "not stated"
+# Films of which nothing is stated are a slice as well.
+_STATED = ("site", "view", "age_band", "sex", "device", "month", "laterality", "priority")
 QUARTERED = {"grey_mean": "exposure", "pixels": "image size"}
 
 
-class Share(BaseModel):
+class SliceShare(BaseModel):
     """A share of ``images`` with its 95 % interval over patients; None where there are no images."""
 
     model_config = ConfigDict(frozen=True)
@@ -34,8 +49,8 @@ class Slice(BaseModel):
 
     by: str
     value: str
-    recall: Share
-    specificity: Share
+    recall: SliceShare
+    specificity: SliceShare
     small: bool
 
 
@@ -61,6 +76,7 @@ def slice_figures(
 
 
 def _slices(rows: pd.DataFrame) -> Iterator[tuple[str, str, Labels]]:
+    rows = rows.assign(**{name: _or_not_stated(rows[name]) for name in _STATED if name in rows})
     for column, title in NAMED.items():
         if column in rows and rows[column].nunique() > 1:
             for value in sorted(rows[column].dropna().astype(str).unique()):
@@ -75,6 +91,11 @@ def _slices(rows: pd.DataFrame) -> Iterator[tuple[str, str, Labels]]:
                 yield title, name, (quarter == band).to_numpy(bool)
 
 
+def _or_not_stated(column: pd.Series) -> pd.Series:
+    said = column.astype(object)
+    return said.where(said.notna() & (said != ""), NOT_STATED)
+
+
 def _subtypes(rows: pd.DataFrame) -> Iterator[tuple[str, str, Labels]]:
     """Bacterial and viral pneumonia where the source family names it."""
     for subtype in ("bacteria", "virus"):
@@ -83,15 +104,15 @@ def _subtypes(rows: pd.DataFrame) -> Iterator[tuple[str, str, Labels]]:
             yield "kind of pneumonia", subtype, inside
 
 
-def _share(hit: Labels, among: Labels, codes: NDArray[np.intp], draws: Draws) -> Share:
+def _share(hit: Labels, among: Labels, codes: NDArray[np.intp], draws: Draws) -> SliceShare:
     images = int(among.sum())
     if not images:
-        return Share(images=0, value=None, interval=None)
+        return SliceShare(images=0, value=None, interval=None)
     hits, whole = (np.bincount(codes, mask, draws.shape[1]) for mask in (hit & among, among))
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = (draws @ hits) / (draws @ whole)
     value = float(hit[among].mean())
-    return Share(
+    return SliceShare(
         images=images,
         value=value,
         interval=rate_interval(value, images, replicates, kish_effect(codes[among])),

@@ -1,8 +1,7 @@
 """DICOM: the pixels as a reader would see them, a pseudonym, the view, and nothing else."""
 
-import hashlib
-import hmac
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import BadData
+from pneumo_tasks.films.circumstances import Circumstances, read_circumstances
 from pneumo_tasks.films.depth import counts_of
 from pneumo_tasks.films.dicom_files import EXTENDED, DicomFile, refusing
+from pneumo_tasks.films.dicom_patients import Owner, read_owner
 from pneumo_tasks.films.display import grey_levels
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.films.jpeg_extended import decode_extended
@@ -20,15 +21,18 @@ from pneumo_tasks.films.views import stated_view
 
 @dataclass(frozen=True)
 class Film:
-    """A decoded DICOM film: ``grey`` uint8 (H, W), the pseudonym ("" without an id or a key), the view."""
+    """A decoded DICOM film: ``grey`` uint8 (H, W), whose it is, the view, and how it came about."""
 
     grey: Grey
-    pseudonym: str
+    owner: Owner
     view: str
+    circumstances: Circumstances
 
 
-def decode_dicom(file: DicomFile, key: bytes | None) -> Film:
+def decode_dicom(file: DicomFile, key: bytes | None, form: Callable[[str], str] = str) -> Film:
     """Decode, rescale, window and, for MONOCHROME1, invert; ``key`` makes the pseudonym of the PatientID.
+
+    ``form`` gives the one form of an id.
 
     The caller has checked the header's size. BadData where a pixel cannot be decoded.
     """
@@ -44,8 +48,8 @@ def decode_dicom(file: DicomFile, key: bytes | None) -> Film:
         table = grey_levels(file.dataset, lowest, counts_of(places)[: 2**bits])
         grey: Grey = table[places]
     with refusing("a damaged DICOM header"):
-        patient, view = _patient(file.dataset), stated_view(file.dataset)
-    return Film(grey, pseudonym(patient, key), view)
+        owner = read_owner(file.dataset, key, form)
+        return Film(grey, owner, stated_view(file.dataset), read_circumstances(file.dataset))
 
 
 def _stored_pixels(file: DicomFile) -> NDArray[Any]:
@@ -65,25 +69,3 @@ def _stored_pixels(file: DicomFile) -> NDArray[Any]:
     raw = (np.asarray(dataset.pixel_array).astype(np.int32) >> shift) & (2**bits - 1)
     signed = bool(file.dataset.get("PixelRepresentation"))
     return np.asarray(np.where(raw >= 2 ** (bits - 1), raw - 2**bits, raw) if signed else raw)
-
-
-def _patient(dataset: Any) -> str:
-    """The PatientID; its bytes one by one where the declared character set does not decode them.
-
-    Raises UnicodeEncodeError where what it decodes to is no text: an id that cannot be written down.
-    """
-    if "PatientID" not in dataset:
-        return ""
-    value = dataset.get_item("PatientID").value
-    raw = value if isinstance(value, bytes) else None
-    try:
-        patient = str(dataset.PatientID or "")
-    except (UnicodeDecodeError, LookupError):
-        patient = raw.decode("latin-1") if raw is not None else ascii(value)
-    patient.encode()
-    return patient.strip(" \0")
-
-
-def pseudonym(patient: str, key: bytes | None) -> str:
-    """24 hexadecimal digits of the HMAC-SHA256 of the id; "" without an id or without a key."""
-    return hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:24] if key and patient else ""

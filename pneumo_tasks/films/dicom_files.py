@@ -35,6 +35,9 @@ _COMPRESSIONS = {
     "1.2.840.10008.1.2.4.81": "jpeg_ls", "1.2.840.10008.1.2.4.90": "", "1.2.840.10008.1.2.4.91": "", RLE: "",
 }  # fmt: skip
 EXTENDED = "1.2.840.10008.1.2.4.51"
+NATIVE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
+READABLE = (*NATIVE, *_COMPRESSIONS)  # every transfer syntax whose pixels are decoded
+_PRECISIONS = {"1.2.840.10008.1.2.4.50": (8,), EXTENDED: (8, 12)}  # ISO 10918-1, B.2.2
 _PACKAGES = {"gdcm": "python-gdcm", "jpeg_ls": "pyjpegls"}
 
 
@@ -79,8 +82,14 @@ def open_dicom(data: bytes, max_bytes: int = 100 * 2**20) -> DicomFile:
                 frame, header.width * header.height, int(dataset.BitsAllocated) // 8 * _samples(dataset)
             )
         else:
-            _check_frame(frame, header)
+            _check_frame(frame, header, _PRECISIONS.get(syntax))
     return DicomFile(header, dataset, data[:end], frame)
+
+
+def read_tags(data: bytes, max_bytes: int = 100 * 2**20) -> Any:
+    """The elements before the pixels, also of a file that is no single film; BadData where damaged."""
+    with refusing("a damaged DICOM file"):
+        return _read_head(_inflated(_with_preamble(data), max_bytes)[:MAX_HEADER])[0]
 
 
 def _with_preamble(data: bytes) -> bytes:
@@ -184,11 +193,19 @@ def _encapsulated(data: bytes, at: int) -> tuple[bytes, int]:
     raise BadData("damaged compressed pixels", found=f"after {len(fragments)} fragments")
 
 
-def _check_frame(frame: bytes, header: Header) -> None:
-    """Whether the compressed frame is as large as the file's header says, before it is decoded."""
+def _check_frame(frame: bytes, header: Header, precisions: tuple[int, ...] | None) -> None:
+    """Whether the frame is as large as the file's header says, and of a precision that its syntax knows.
+
+    Decoders take a frame of 16 bits for one of 12, and what they make of it is no film.
+    """
     if sniff(frame) == "JPEG":
         inner = read_frame_header(frame)
         size = (inner.width, inner.height)
+        if precisions and inner.bits not in precisions:
+            allowed = " or ".join(map(str, precisions))
+            raise BadData(
+                "a JPEG frame of an impossible precision", found=f"{inner.bits} bits, not {allowed}"
+            )
     else:
         with Image.open(io.BytesIO(frame), formats=("JPEG2000",)) as image:
             size = image.size

@@ -1,13 +1,11 @@
 """Everything that passed: the one table that datasets are assembled from."""
 
-import io
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
-import pyarrow.parquet as pq
 
-from pneumo_tasks.intake.catalogue import Catalogue, Entry, open_catalogue
+from pneumo_tasks.intake.catalogue import Catalogue, CatalogueEntry, open_catalogue
+from pneumo_tasks.intake.facts import SUMMED, facts_key, read_facts
 from pneumo_tasks.intake.manifests import OPTIONAL
 from pneumo_tasks.intake.patients import canonical, canonical_key
 from pneumo_tasks.intake.verdicts import BatchVerdict
@@ -22,12 +20,12 @@ COLUMNS = (
 KNOWN = (
     "file", "label", "patient", "patient_id", "site", "sha256", "pixel_digest", "phash",
     "width", "height", "bytes", "grey_mean", "grey_deviation", "clipped_share",
+    "view", "age_band", "sex", "device", "laterality", "priority",
 )  # fmt: skip
-_FORMERLY = {"pixel_digest": "pixel_sha256"}  # facts written before the digest was BLAKE3
 DISPUTES = ("one-label", "one-split")
 
 
-def accepted_entries(store: ObjectStore, catalogue: Catalogue | None = None) -> list[Entry]:
+def accepted_entries(store: ObjectStore, catalogue: Catalogue | None = None) -> list[CatalogueEntry]:
     """The accepted batches that count, in the order of acceptance: neither withdrawn nor replaced."""
     entries = (catalogue or open_catalogue(store)).entries
     out = withdrawn_batches(store, entries)
@@ -36,37 +34,37 @@ def accepted_entries(store: ObjectStore, catalogue: Catalogue | None = None) -> 
     return [entry for entry in counted if entry.verdict.batch_id not in replaced]
 
 
-def accepted_verdicts(store: ObjectStore) -> list[BatchVerdict]:
+def accepted_verdicts(store: ObjectStore, catalogue: Catalogue | None = None) -> list[BatchVerdict]:
     """The verdicts of all batches that count, in the order of acceptance, without their rejected files."""
-    return [entry.verdict for entry in accepted_entries(store)]
+    return [entry.verdict for entry in accepted_entries(store, catalogue)]
 
 
-def accepted_images(store: ObjectStore, site_in_key: bool = False) -> pd.DataFrame:
+def accepted_images(
+    store: ObjectStore, site_in_key: bool = False, catalogue: Catalogue | None = None
+) -> pd.DataFrame:
     """One row per accepted image of all accepted batches: COLUMNS, those of OPTIONAL that are given.
 
     ``created_at`` orders the batches as they were accepted: it is our time, never the sender's.
     Patients are in the canonical form of today, whatever release judged the batch.
     Sorted by batch and file; empty, with all of COLUMNS, where nothing was accepted.
     """
-    entries = accepted_entries(store)
-    with ThreadPoolExecutor(8) as pool:
-        frames = list(pool.map(lambda entry: _rows_of(store, entry, site_in_key), entries))
-    frames = [frame for frame in frames if not frame.empty]
-    if not frames:
+    catalogue = catalogue or open_catalogue(store)
+    counted = {entry.verdict.batch_id: entry for entry in accepted_entries(store, catalogue)}
+    films = read_facts(store, catalogue, SUMMED)
+    films = films[films["rule"].isna() & films["batch_id"].isin(counted)].copy()
+    if films.empty:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
-    return pd.concat(frames).sort_values(["batch_id", "file"], kind="stable").reset_index(drop=True)
-
-
-def _rows_of(store: ObjectStore, entry: Entry, site_in_key: bool) -> pd.DataFrame:
-    facts, batch = read_facts(store, entry.verdict), entry.batch
-    rows = facts[facts["rule"].isna()].copy()
-    rows["batch_id"], rows["split"] = batch.batch_id, batch.split
-    rows["synthetic"], rows["created_at"] = batch.synthetic, f"{entry.seq:08d} {entry.verdict.validated_at}"
-    rows["patient"] = keys_of_today(rows, site_in_key)
-    given = [name for name in OPTIONAL if name in rows]
+    films["patient"] = keys_of_today(films, site_in_key)
+    films["split"] = films["batch_id"].map({name: e.batch.split for name, e in counted.items()})
+    films["synthetic"] = films["batch_id"].map({name: e.batch.synthetic for name, e in counted.items()})
+    films["created_at"] = films["batch_id"].map(
+        {name: f"{e.seq:08d} {e.verdict.validated_at}" for name, e in counted.items()}
+    )
     for name in ("width", "height", "bytes"):
-        rows[name] = rows[name].astype("int64")
-    return rows[[*COLUMNS, *given]]
+        films[name] = films[name].astype("int64")
+    given = [name for name in OPTIONAL if films[name].notna().any()]
+    films = films[[*COLUMNS, *given]]
+    return films.sort_values(["batch_id", "file"], kind="stable").reset_index(drop=True)
 
 
 def keys_of_today(rows: pd.DataFrame, site_in_key: bool) -> pd.Series:
@@ -77,10 +75,12 @@ def keys_of_today(rows: pd.DataFrame, site_in_key: bool) -> pd.Series:
     former = rows["patient"]
     today = {key: canonical_key(key) for key in former.dropna().unique()}  # once a patient, not once a film
     keys = former.map(lambda key: today.get(key, key))
-    if site_in_key or "site" not in rows or "patient_id" not in rows:
+    if site_in_key or "site" not in rows or rows.empty:
         return keys
-    stated = rows["site"].fillna("").map(canonical)
-    prefixed = (stated != "") & (keys.str.partition(":")[0] == stated) & (rows["patient_id"].fillna("") != "")
+    stated = rows["site"].astype(object).where(rows["site"].notna(), "").map(canonical)
+    prefixed = (stated != "") & (keys.str.partition(":")[0] == stated)
+    if "patient_id" in rows:  # facts have it, the rows of a snapshot do not
+        prefixed &= rows["patient_id"].fillna("") != ""
     return keys.where(~prefixed, "patient:" + keys.str.partition(":")[2])
 
 
@@ -96,51 +96,16 @@ def known_films(
     then some hundred megabytes. ``disputed`` are films in quarantine for a conflict with others,
     which a copy must not get around: ``pixel_digest``, ``rule`` and ``place``.
     """
-    entries = accepted_entries(store, catalogue)
-    verdicts = [entry.verdict for entry in entries if entry.verdict.batch_id not in except_batches]
-    with ThreadPoolExecutor(8) as pool:
-        frames = list(pool.map(lambda verdict: _known_of(store, verdict, site_in_key), verdicts))
-    columns = [*KNOWN, "rule", "batch_id", "facts_key", "split"]
-    films = (
-        pd.concat(frames, ignore_index=True)
-        if frames
-        else pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
-    )
+    catalogue = catalogue or open_catalogue(store)
+    verdicts = {entry.verdict.batch_id: entry.verdict for entry in accepted_entries(store, catalogue)}
+    counted = {name: found for name, found in verdicts.items() if name not in except_batches}
+    films = read_facts(store, catalogue, [*KNOWN, "rule"])
+    films = films[films["batch_id"].isin(counted)].reset_index(drop=True)
+    films["patient"] = keys_of_today(films, site_in_key)
+    keys = {name: facts_key(found) for name, found in counted.items()}
+    films["facts_key"] = films["batch_id"].map(keys).astype(object)
+    films["split"] = films["batch_id"].map({n: found.split for n, found in counted.items()}).astype(object)
     disputed = films[films["rule"].isin(DISPUTES)]
     place = disputed["batch_id"] + "/" + disputed["file"]
     accepted = films[films["rule"].isna()].drop(columns="rule").reset_index(drop=True)
     return accepted, disputed.assign(place=place)[["pixel_digest", "rule", "place"]]
-
-
-def read_thumbnails(store: ObjectStore, films: pd.DataFrame) -> list[bytes]:
-    """The thumbnails of some rows of ``known_films``, in their order; each batch is read once."""
-    found: dict[tuple[str, str], bytes] = {}
-    for facts_key, rows in films.groupby("facts_key"):
-        facts = _columns_of(store, str(facts_key), ["file", "thumbnail"])
-        facts = facts[facts["file"].isin(rows["file"]) & facts["thumbnail"].notna()]
-        found |= {
-            (str(facts_key), file): raw for file, raw in zip(facts["file"], facts["thumbnail"], strict=True)
-        }
-    return [found[key] for key in zip(films["facts_key"], films["file"], strict=True)]
-
-
-def _known_of(store: ObjectStore, verdict: BatchVerdict, site_in_key: bool) -> pd.DataFrame:
-    key = verdict.evidence("facts.parquet")
-    films = _columns_of(store, key, [*KNOWN, "rule"])
-    films["patient"] = keys_of_today(films, site_in_key)
-    return films.assign(batch_id=verdict.batch_id, facts_key=key, split=verdict.split)
-
-
-def _columns_of(store: ObjectStore, key: str, columns: list[str]) -> pd.DataFrame:
-    """Some columns of the facts; null where the batch was judged before they existed."""
-    body = io.BytesIO(store.read(key))
-    there = set(pq.read_schema(body).names)
-    asked = {_FORMERLY.get(name, name) if name not in there else name: name for name in columns}
-    frame = pd.read_parquet(body, columns=[name for name in asked if name in there])
-    return frame.rename(columns=asked).reindex(columns=columns)
-
-
-def read_facts(store: ObjectStore, verdict: BatchVerdict) -> pd.DataFrame:
-    """The facts of every row of a validated batch; ``rule`` is null where the row was accepted."""
-    facts = pd.read_parquet(io.BytesIO(store.read(verdict.evidence("facts.parquet"))))
-    return facts.rename(columns={former: name for name, former in _FORMERLY.items()})

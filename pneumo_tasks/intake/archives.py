@@ -3,30 +3,41 @@
 import io
 import itertools
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing, RetryableError
-from pneumo_tasks.intake.names import is_litter
-from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.intake.zip_directory import read_directory
+from pneumo_tasks.storage.object_store import Listed
 
 SUFFIXES = (".zip", ".tar")
 NOT_SENT = "not sent"
 MAX_MEMBERS = 500_000
 MAX_DIRECTORY = 32 * 2**20
 _ZIP_LOCAL, _SLACK, _READ_AHEAD = 30, 256, 1 << 20
+_STORED, _DEFLATED = 0, 8
+_LINK = 0o120000
+
+
+class Files(Protocol):
+    """Where bytes are read: a bucket, or the sender's disk."""
+
+    def read(self, key: str) -> bytes: ...
+
+    def read_range(self, key: str, start: int, length: int) -> bytes: ...
+
+    def list_objects(self, prefix: str) -> Iterator[Listed]: ...
 
 
 @dataclass(frozen=True)
 class Source:
     """Where the bytes of one file are: a whole object, or a range of an archive.
 
-    ``size`` is what the archive claims, ``fault`` why the member must not be read. ``sha256`` and
-    ``etag`` are what is known of a whole object before it is read.
+    ``file`` is the name as its container spells it, until it is arranged. ``size`` is what the archive
+    claims, ``fault`` why the member must not be read. ``sha256`` and ``etag`` are what is known of a whole
+    object before it is read.
     """
 
     file: str
@@ -41,12 +52,15 @@ class Source:
     etag: str = ""
 
 
-def list_members(store: ObjectStore, key: str, name: str) -> list[Source]:
+def list_members(files: Files, key: str, name: str) -> list[Source]:
     """The files of an archive (its kind is in ``name``) in its order; BadBatch where it cannot be listed.
 
     A directory of more than MAX_DIRECTORY bytes or MAX_MEMBERS files is refused before it is read.
     """
-    file = _ObjectFile(store, key)
+    sizes = [listed.size for listed in files.list_objects(key) if listed.key == key]
+    if not sizes:
+        raise ObjectMissing("no such object", where=key)
+    file = _ObjectFile(files, key, sizes[0])
     reader = cast("BinaryIO", io.BufferedReader(file, _READ_AHEAD))
     try:
         found = _zip_members(key, reader) if name.endswith(".zip") else _tar_members(key, reader)
@@ -54,63 +68,55 @@ def list_members(store: ObjectStore, key: str, name: str) -> list[Source]:
     except Exception as error:
         if isinstance(error, RetryableError | ObjectMissing):
             raise
-        # zipfile and tarfile raise a dozen kinds on hostile bytes.
-        found_out = f"{type(error).__name__}: {error}"[:200]
+        # tarfile raises a dozen kinds on hostile bytes.
+        found_out = str(error) if isinstance(error, BadData) else f"{type(error).__name__}: {error}"
         raise BadBatch(
-            "the archive cannot be read", where=key, found=found_out, do="Pack the folder again."
+            "the archive cannot be read", where=name, found=found_out[:200], do="Pack the folder again."
         ) from None
     if len(members) > MAX_MEMBERS:
-        raise BadBatch("the archive has too many members", where=key, found=f"limit {MAX_MEMBERS}")
-    return _shown(members, file.size)
+        raise BadBatch("the archive has too many members", where=name, found=f"limit {MAX_MEMBERS}")
+    return [_inside(member, file.size) for member in members]
 
 
-def _shown(members: list[Source], size: int) -> list[Source]:
-    """Without litter; a name that comes twice and a range outside the archive are faults."""
-    seen: set[str] = set()
-    shown: list[Source] = []
-    for member in members:
-        if is_litter(member.file):
-            continue
-        if member.file in seen:
-            fault = "a name that the archive holds twice"
-            member = replace(member, file=f"{member.file} (again, {len(shown)})", fault=fault)
-        elif member.fault is None and (member.offset or 0) + member.length > size:
-            member = replace(member, fault="the archive ends before it")
-        seen.add(member.file)
-        shown.append(member)
-    return shown
+def _inside(member: Source, size: int) -> Source:
+    """A range outside the archive is a fault."""
+    if member.fault is None and (member.offset or 0) + member.length > size:
+        return replace(member, fault="the archive ends before it")
+    return member
 
 
 def _zip_members(key: str, reader: BinaryIO) -> Iterator[Source]:
-    with zipfile.ZipFile(reader) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            fault = None
-            if info.flag_bits & 1:
-                fault = "encrypted"
-            elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                fault = f"compression method {info.compress_type}"
-            elif (info.external_attr >> 16) & 0o170000 == 0o120000:
-                fault = "a link, not a file"
-            yield Source(
-                info.orig_filename, key, info.header_offset, info.compress_size, info.file_size,
-                info.compress_type == zipfile.ZIP_DEFLATED, info.CRC, fault,
-            )  # fmt: skip
+    for entry in read_directory(reader, MAX_DIRECTORY):
+        if entry.is_folder:
+            continue
+        fault = None
+        if entry.flags & 1:
+            fault = "encrypted"
+        elif entry.method not in (_STORED, _DEFLATED):
+            fault = f"compression method {entry.method}"
+        elif entry.mode & 0o170000 == _LINK:
+            fault = "a link, not a file"
+        deflated = entry.method == _DEFLATED
+        yield Source(entry.name, key, entry.offset, entry.packed, entry.size, deflated, entry.crc, fault)
 
 
 def _tar_members(key: str, reader: BinaryIO) -> Iterator[Source]:
-    with tarfile.open(fileobj=reader, mode="r:") as archive:
+    with tarfile.open(fileobj=reader, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # else it keeps every member it saw
             if info.isdir():
                 continue
             fault = None if info.isreg() and not info.issparse() else "a link or device, not a file"
-            name = info.name.removeprefix("./")
-            yield Source(name, key, info.offset_data, info.size, info.size, fault=fault)
+            yield Source(info.name, key, info.offset_data, info.size, info.size, fault=fault)
+        reader.seek(archive.offset)
+        end = reader.read(tarfile.BLOCKSIZE)
+        if end.strip(b"\0"):  # tarfile takes a damaged header for the end
+            raise BadData("a damaged header", found=f"at byte {archive.offset}")
+        if len(end) < tarfile.BLOCKSIZE:
+            raise BadData("cut short: its end is missing", found=f"at byte {archive.offset}")
 
 
-def read_source(store: ObjectStore, source: Source, max_bytes: int) -> bytes:
+def read_source(store: Files, source: Source, max_bytes: int) -> bytes:
     """The bytes of one file, at most ``max_bytes`` + 1 of them, whatever the archive claims.
 
     ObjectMissing where the object is gone; BadData where the member is damaged.
@@ -142,12 +148,8 @@ def read_source(store: ObjectStore, source: Source, max_bytes: int) -> bytes:
 class _ObjectFile(io.RawIOBase):
     """An object as a seekable file; each read is one ranged request."""
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self.store, self.key, self.at = store, key, 0
-        sizes = [listed.size for listed in store.list_objects(key) if listed.key == key]
-        if not sizes:
-            raise ObjectMissing("no such object", where=key)
-        self.size = sizes[0]
+    def __init__(self, store: Files, key: str, size: int) -> None:
+        self.store, self.key, self.size, self.at = store, key, size, 0
 
     def readable(self) -> bool:
         return True
@@ -171,8 +173,3 @@ class _ObjectFile(io.RawIOBase):
         buffer[: len(data)] = data
         self.at += len(data)
         return len(data)
-
-
-def label_of(file: str) -> str:
-    """The label of a file in labelled folders: the name of the folder it is in."""
-    return PurePosixPath(file).parent.name

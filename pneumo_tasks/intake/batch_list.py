@@ -1,8 +1,6 @@
 """The list of batches: what became of each, and which of them wait for a verdict."""
 
 import logging
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -10,17 +8,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadBatch, CorruptArtefact, ObjectMissing
+from pneumo_tasks.intake.attempts import MOST_TRIES, all_begun
 from pneumo_tasks.intake.batches import Batch, read_batch
 from pneumo_tasks.intake.catalogue import Catalogue, open_catalogue, read_catalogue
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.intake.withdrawals import read_withdrawals, withdrawn_with
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore
 
-State = Literal["incomplete", "stale", "waiting", "accepted", "rejected", "withdrawn", "replaced"]
+State = Literal[
+    "incomplete", "stale", "waiting", "accepted", "rejected", "unlabelled", "withdrawn", "replaced"
+]  # fmt: skip
 
 _THREADS = 16
-_TRIES = 3
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class BatchState(BaseModel):
     """One line of the list of batches; ``reasons`` say why a batch is not used.
 
     An unfinished upload is ``incomplete``, and ``stale`` when nothing arrived for a day. A
-    ``replaced`` batch gave way to an accepted correction of it. ``arrived`` is the store's time.
+    ``replaced`` batch gave way to an accepted correction of it; an ``unlabelled`` one waits for its labels
+    (`pneumo batch label`). ``arrived`` is the store's time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,8 +74,8 @@ def _list(store: ObjectStore, catalogue: Catalogue, stale_hours: float) -> list[
     judged = {entry.verdict.batch_id: _state_of(entry.batch, entry.verdict) for entry in catalogue.entries}
     look = _Look(store, catalogue, stale_hours)
     others = [name for name in folders if layout.is_identifier(name) and name not in judged]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = [state for state in pool.map(lambda name: _unjudged(look, name), others) if state]
+    asked = read_many(lambda name: _unjudged(look, name), others, threads=_THREADS)
+    found = [state for state in asked if state]
     states = sorted([*judged.values(), *found], key=lambda state: state.batch_id)
     return _without_replaced(_without_withdrawn(store, states))
 
@@ -193,10 +195,7 @@ def discover_batches(store: ObjectStore, stale_hours: float = 24.0) -> list[str]
             log.warning(
                 "batch %s is %s%s", state.batch_id, state.state, "".join(f": {r}" for r in state.reasons)
             )
-    begun = Counter(
-        listed.key.removeprefix(layout.VALIDATIONS_BEGUN).split("/")[0]
-        for listed in store.list_objects(layout.VALIDATIONS_BEGUN)
-    )
+    begun = all_begun(store)
     waiting = [state for state in states if state.state == "waiting"]
-    waiting.sort(key=lambda s: (begun[s.batch_id] >= _TRIES, s.arrived, s.batch_id))
+    waiting.sort(key=lambda s: (begun[s.batch_id] >= MOST_TRIES, s.arrived, s.batch_id))
     return [state.batch_id for state in waiting]

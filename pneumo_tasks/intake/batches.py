@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from pneumo_tasks.errors import BadBatch, ConditionFailed
-from pneumo_tasks.intake.archives import SUFFIXES as ARCHIVES
-from pneumo_tasks.intake.folders import choose_folder, files_below, manifest_of
+from pneumo_tasks.intake.folders import archive_in, files_below
+from pneumo_tasks.intake.names import arrange, refuse_other_halves
 from pneumo_tasks.intake.proofs import read_sent
 from pneumo_tasks.journal import now
 from pneumo_tasks.settings import Settings
@@ -22,6 +23,7 @@ Split = Literal["train", "test", "auto"]
 Progress = Callable[[int, int], None]
 
 MAX_FILES_JSON = 256 * 2**20
+MAX_BATCH_JSON = 2**20
 _THREADS = 16
 
 
@@ -38,8 +40,9 @@ class SentFile(BaseModel):
 class Batch(BaseModel):
     """batch.json: what the sender declares. The digest of a batch is the sha256 of this document.
 
-    Files lie under keys by their content: ``files_json_sha256`` names the list of them, in batches
-    that were sent before there was one the files lie under their paths.
+    Files lie under keys by their content: ``files_json_sha256`` names the list of them, images.csv among
+    them. Earlier releases named images.csv apart; before there was a list, files lay under their paths.
+    The labels of an ``unlabelled`` batch come later, in a batch that replaces it and has ``labels_sha256``.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -49,11 +52,13 @@ class Batch(BaseModel):
     split: Split = "auto"
     synthetic: bool = False
     images: int
-    images_csv_sha256: str
+    images_csv_sha256: str = ""
     files_sha256: str = ""
     files_json_sha256: str = ""
     archive: Literal["", "archive.zip", "archive.tar"] = ""
     replaces: list[str] = []
+    unlabelled: bool = False
+    labels_sha256: str = ""
 
     @field_validator("batch_id")
     @classmethod
@@ -74,25 +79,26 @@ def upload_batch(
     synthetic: bool = False,
     on_progress: Progress | None = None,
     replaces: list[str] | None = None,
+    unlabelled: bool = False,
 ) -> Batch:
     """Send a folder, a .zip or a .tar to ``incoming/<batch_id>/`` as it is; hidden files stay behind.
 
-    It holds images.csv, or folders named by label. Nothing is judged here: that is the
+    It holds images.csv, or folders named by label. No film is judged here: that is the
     validation's work. An upload that was cut short is simply done again, also with other files:
     objects are named by their content, and batch.json alone says which of them are the batch. So of
-    two uploads of one id the slower is refused and has changed nothing. Raises BadBatch where
-    there is nothing to send or the batch is already complete.
+    two uploads of one id the slower is refused and has changed nothing. The same files once more are the
+    batch that is there: whoever was killed, or lost the answer, does it again. ``unlabelled``: its labels
+    come later. Raises BadBatch where there is nothing to send, a folder holds another split, or a complete
+    batch of other files has this id.
     """
     del settings  # the same signature as the other stages
-    if store.exists(layout.batch_manifest(batch_id)):
-        raise BadBatch(
-            "a complete batch has this id", where=batch_id, do="Batches never change: use another id."
-        )
-    archive = folder.is_file() and folder.suffix.lower() in ARCHIVES
+    there = store.exists(layout.batch_manifest(batch_id))
+    to = None if there else store  # then the files are only compared
+    archive = archive_in(folder)
     sent = (
-        _send_archive(store, folder, batch_id)
+        _send_archive(to, archive, batch_id)
         if archive
-        else _send_folder(store, choose_folder(folder, split), batch_id, on_progress)
+        else _send_folder(to, folder, split, batch_id, on_progress)
     )
     batch = Batch(
         batch_id=batch_id,
@@ -100,66 +106,94 @@ def upload_batch(
         split=split,
         synthetic=synthetic,
         replaces=replaces or [],
+        unlabelled=unlabelled,
         **sent,
     )
+    return _the_same(store, batch) if there else complete(store, batch)
+
+
+def complete(store: ObjectStore, batch: Batch) -> Batch:
+    """Write batch.json, last of all; returns what is there where it says the same, else BadBatch."""
+    body = canonical_json(batch.model_dump(mode="json"))
     try:
-        store.put_if_absent(layout.batch_manifest(batch_id), canonical_json(batch.model_dump(mode="json")))
-    except ConditionFailed:
-        raise BadBatch(
-            "somebody else completed a batch of this id", where=batch_id, do="Use another id."
-        ) from None
+        store.put_if_absent(layout.batch_manifest(batch.batch_id), body)
+    except ConditionFailed:  # by somebody else, or by this write, whose answer was lost
+        return _the_same(store, batch)
     return batch
 
 
-def _send_archive(store: ObjectStore, path: Path, batch_id: str) -> dict[str, Any]:
+def _the_same(store: ObjectStore, batch: Batch) -> Batch:
+    there, _ = read_batch(store, batch.batch_id)
+    if there.model_copy(update={"created_at": batch.created_at}) != batch:
+        raise BadBatch(
+            "a complete batch of other files has this id",
+            where=batch.batch_id,
+            do="Batches never change: use another id.",
+        )
+    return there
+
+
+def _send_archive(store: ObjectStore | None, path: Path, batch_id: str) -> dict[str, Any]:
     digest = sha256_of_file(path)
     key = layout.incoming_file(batch_id, digest)
-    if store.upload(key, path) != digest:
+    if store is not None and store.upload(key, path) != digest:
         raise BadBatch("the archive changed while it was sent", where=str(path), do="Send it again.")
     name = f"archive{path.suffix.lower()}"
-    return {"images": 0, "images_csv_sha256": "", "files_sha256": digest, "archive": name}
+    return {"images": 0, "files_sha256": digest, "archive": name}
 
 
 def _send_folder(
-    store: ObjectStore, folder: Path, batch_id: str, on_progress: Progress | None
+    store: ObjectStore | None, folder: Path, split: Split, batch_id: str, on_progress: Progress | None
 ) -> dict[str, Any]:
-    listed = folder / "images.csv"
-    images = [path for path in sorted(files_below(folder)) if path != listed]
-    if not images:
+    files = sorted(files_below(folder))
+    names = [_name(path.relative_to(folder)) for path in files]
+    refuse_other_halves(names, split, str(folder))
+    tree = arrange(names, str(folder))
+    if not tree.files:
         raise BadBatch("no files to send", where=str(folder), do="Give a folder with images in it.")
-    manifest = listed.read_bytes() if listed.is_file() else manifest_of(folder, images)
 
-    def send(path: Path) -> dict[str, Any]:
-        data = path.read_bytes()
-        digest = _send(store, batch_id, data)
-        name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")
-        return {"path": name, "sha256": digest, "size": len(data)}
+    def send(path: Path, name: str) -> dict[str, Any]:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BadBatch("a file cannot be read", where=str(path), found=str(error.strerror)) from None
+        return {"path": name, "sha256": _send(store, batch_id, data), "size": len(data)}
 
     sent: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for file in pool.map(send, images):
+        for file in pool.map(send, files, names):
             sent.append(file)
             if on_progress:
-                on_progress(len(sent), len(images))
-    return {
-        "images": len(images),
-        "images_csv_sha256": _send(store, batch_id, manifest, "text/csv"),
-        "files_json_sha256": _send(store, batch_id, canonical_json(sent), "application/json"),
-    }
+                on_progress(len(sent), len(files))
+    listed = _send(store, batch_id, canonical_json(sent), "application/json")
+    return {"images": len(tree.files), "files_json_sha256": listed}
 
 
-def _send(store: ObjectStore, batch_id: str, data: bytes, kind: str = "application/octet-stream") -> str:
+def _name(relative: Path) -> str:
+    """The name as text that can be written down: a byte that is no UTF-8 becomes U+FFFD."""
+    return os.fsencode(relative.as_posix()).decode("utf-8", "replace")
+
+
+def _send(
+    store: ObjectStore | None, batch_id: str, data: bytes, kind: str = "application/octet-stream"
+) -> str:
     digest = sha256(data)
-    store.put(layout.incoming_file(batch_id, digest), data, kind)
+    if store is not None:
+        store.put(layout.incoming_file(batch_id, digest), data, kind)
     return digest
 
 
 def read_batch(store: ObjectStore, batch_id: str) -> tuple[Batch, str]:
     """A complete batch and its digest; ObjectMissing where it is not complete, BadBatch where unreadable."""
-    body = store.read(layout.batch_manifest(batch_id))
+    key = layout.batch_manifest(batch_id)
+    size = max((listed.size for listed in store.list_objects(key) if listed.key == key), default=0)
+    if size > MAX_BATCH_JSON:
+        raise BadBatch("batch.json is too large", where=key, found=f"{size} bytes, limit {MAX_BATCH_JSON}")
+    body = store.read(key)
     try:
-        document = json.loads(body)
-        return Batch.model_validate(document, context={"folder": batch_id}), sha256(body)
+        batch = Batch.model_validate(json.loads(body), context={"folder": batch_id})
+        _check_form(batch)
+        return batch, sha256(body)
     except (ValueError, ValidationError, RecursionError) as error:
         raise BadBatch(
             "batch.json cannot be read",
@@ -167,6 +201,19 @@ def read_batch(store: ObjectStore, batch_id: str) -> tuple[Batch, str]:
             found=" ".join(str(error).split())[:300],
             do="Upload the folder again under another id.",
         ) from None
+
+
+def _check_form(batch: Batch) -> None:
+    """ValueError for what we never write: later stages and lists write these values down again."""
+    if not re.fullmatch(r"[\x20-\x7e]{0,64}", batch.created_at):
+        raise ValueError("created_at is no time")
+    if not 0 <= batch.images <= 10**7:
+        raise ValueError(f"{batch.images} images, limit 10000000")
+    if len(batch.replaces) > 1000 or not all(map(layout.is_identifier, batch.replaces)):
+        raise ValueError("replaces holds what is no batch id, or more than 1000 of them")
+    for name in ("images_csv_sha256", "files_sha256", "files_json_sha256", "labels_sha256"):
+        if not re.fullmatch(r"[A-Za-z0-9]{0,64}", getattr(batch, name)):
+            raise ValueError(f"{name} is no digest")
 
 
 def read_files(store: ObjectStore, batch: Batch) -> list[SentFile]:

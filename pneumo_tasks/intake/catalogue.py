@@ -5,10 +5,9 @@ first verdict on a batch stands, its digest is pinned, and whoever judged withou
 place meanwhile is told so and judges again.
 """
 
-import logging
-from concurrent.futures import ThreadPoolExecutor
+from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -16,15 +15,15 @@ from pneumo_tasks.errors import BadBatch, CorruptArtefact, ObjectMissing
 from pneumo_tasks.intake.batches import Batch, read_batch
 from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import UPGRADING, read_many
+from pneumo_tasks.storage.numbered import Numbered, read_numbered, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
-log = logging.getLogger(__name__)
-
-SIZES = (1000, 100, 10)
 _THREADS = 16
+_NUMBERED = Numbered("the catalogue", layout.catalogue_entry, partial(layout.sum_of, layout.CATALOGUE))
 
 
-class Entry(BaseModel):
+class CatalogueEntry(BaseModel):
     """catalogue/1/<seq>.json: a batch as it was judged, and the verdict without its list of files."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -34,38 +33,35 @@ class Entry(BaseModel):
     verdict: BatchVerdict
 
 
-_ENTRIES = TypeAdapter(list[Entry])
+_ENTRIES = TypeAdapter(list[CatalogueEntry])
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """The entries of each batch's first verdict by place; ``head`` is the last place that is taken."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[CatalogueEntry, ...]
     head: int
     complete: bool
 
-    def of(self, batch_id: str) -> Entry | None:
+    def at(self, seq: int) -> CatalogueEntry | None:
+        """The entry at a place; None where nothing is, or a second verdict on a batch that has one."""
+        found = bisect_left(self.entries, seq, key=lambda entry: entry.seq)
+        entry = self.entries[found] if found < len(self.entries) else None
+        return entry if entry and entry.seq == seq else None
+
+    def of(self, batch_id: str) -> CatalogueEntry | None:
         return next((entry for entry in self.entries if entry.verdict.batch_id == batch_id), None)
 
 
 def read_catalogue(store: ObjectStore) -> Catalogue:
     """What is in the catalogue, at the cost of a listing and some thirty objects, however long it is."""
     keys = {listed.key for listed in store.list_objects(layout.CATALOGUE)}
-    wanted: list[str] = []
-    at = 0
-    while True:
-        found = next((size for size in SIZES if layout.catalogue_segment(size, at + size) in keys), 1)
-        if found == 1 and layout.catalogue_entry(at + 1) not in keys:
-            break
-        at += found
-        wanted.append(layout.catalogue_segment(found, at))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(pool.map(lambda key: _read_part(store, key), wanted))
-    first: dict[str, Entry] = {}
-    for entry in (entry for part in parts for entry in part):
+    found = _ENTRIES.validate_python(read_numbered(store, _NUMBERED, keys))
+    first: dict[str, CatalogueEntry] = {}
+    for entry in found:
         first.setdefault(entry.verdict.batch_id, entry)
-    return Catalogue(tuple(first.values()), at, layout.catalogue_complete() in keys)
+    return Catalogue(tuple(first.values()), len(found), layout.catalogue_complete() in keys)
 
 
 def open_catalogue(store: ObjectStore) -> Catalogue:
@@ -73,7 +69,7 @@ def open_catalogue(store: ObjectStore) -> Catalogue:
     catalogue = read_catalogue(store)
     if catalogue.complete:
         return catalogue
-    for batch, verdict in _uncatalogued(store, catalogue):
+    for batch, verdict in uncatalogued(store, catalogue):
         while not catalogue.of(batch.batch_id):
             take_place(store, catalogue, batch, verdict)
             catalogue = read_catalogue(store)
@@ -81,39 +77,20 @@ def open_catalogue(store: ObjectStore) -> Catalogue:
     return read_catalogue(store)
 
 
-def take_place(store: ObjectStore, known: Catalogue, batch: Batch, verdict: BatchVerdict) -> Entry | None:
+def take_place(
+    store: ObjectStore, known: Catalogue, batch: Batch, verdict: BatchVerdict
+) -> CatalogueEntry | None:
     """Take the place behind ``known``; None where somebody took it, so that ``known`` is not all."""
     seq = known.head + 1
-    entry = Entry(seq=seq, batch=batch, verdict=verdict.model_copy(update={"rejected": []}))
+    entry = CatalogueEntry(seq=seq, batch=batch, verdict=verdict.model_copy(update={"rejected": []}))
     body = canonical_json(entry.model_dump(mode="json"))
     if store.put_once(layout.catalogue_entry(seq), body) != body:
         return None
-    for size in sorted(SIZES):
-        if seq % size == 0:
-            _sum_up(store, size, seq)
+    sum_up(store, _NUMBERED, seq)
     return entry
 
 
-def _sum_up(store: ObjectStore, size: int, last: int) -> None:
-    """Write one object for ``size`` entries; where one is missing the parts are read instead, as before."""
-    part = max(smaller for smaller in (1, *SIZES) if smaller < size)
-    keys = [layout.catalogue_segment(part, at) for at in range(last - size + part, last + 1, part)]
-    try:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            parts = list(pool.map(lambda key: store.read_json(key), keys))
-    except ObjectMissing:
-        log.warning("no segment of %d entries up to %d: a smaller one is missing", size, last)
-        return
-    entries = [entry for found in parts for entry in (found if part > 1 else [found])]
-    store.put_once(layout.catalogue_segment(size, last), canonical_json(entries))
-
-
-def _read_part(store: ObjectStore, key: str) -> list[Entry]:
-    document: Any = store.read_json(key)
-    return _ENTRIES.validate_python(document if isinstance(document, list) else [document])
-
-
-def _uncatalogued(store: ObjectStore, catalogue: Catalogue) -> list[tuple[Batch, BatchVerdict]]:
+def uncatalogued(store: ObjectStore, catalogue: Catalogue) -> list[tuple[Batch, BatchVerdict]]:
     """Verdicts that were written before there was a catalogue, in the order they were made."""
     entered = {entry.verdict.batch_id for entry in catalogue.entries}
     names = [name for name in store.list_folders(layout.VALIDATIONS) if name not in entered]
@@ -126,6 +103,6 @@ def _uncatalogued(store: ObjectStore, catalogue: Catalogue) -> list[tuple[Batch,
         verdict = read_verdict(store, name, digest)
         return (batch, verdict) if verdict else None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        pairs = [pair for pair in pool.map(found, filter(layout.is_identifier, names)) if pair]
+    known = [name for name in names if layout.is_identifier(name)]
+    pairs = [pair for pair in read_many(found, known, seconds=UPGRADING, threads=_THREADS) if pair]
     return sorted(pairs, key=lambda pair: (pair[1].validated_at, pair[1].batch_id))

@@ -3,108 +3,64 @@
 import logging
 import re
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
-from pneumo_tasks.errors import BadBatch, BadData, ObjectMissing
+from pneumo_tasks.films.nobody import is_placeholder
 from pneumo_tasks.films.views import view_of
 from pneumo_tasks.intake import patients
-from pneumo_tasks.intake.archives import NOT_SENT, Source, label_of
-from pneumo_tasks.intake.batches import Batch, read_files
+from pneumo_tasks.intake.archives import NOT_SENT, Files, Source
+from pneumo_tasks.intake.contents import LABELS_CSV, Contents, read_table
+from pneumo_tasks.intake.ids import program_fault
 from pneumo_tasks.intake.inspection import Facts
 from pneumo_tasks.intake.inspectors import Assignment, Progress, inspect_files
-from pneumo_tasks.intake.manifests import MAX_BYTES, path_fault, read_manifest, spreadsheet_fault
-from pneumo_tasks.intake.names import refuse_other_halves
-from pneumo_tasks.intake.proofs import prove_archive, read_member, read_sent
+from pneumo_tasks.intake.labels import read_labels, with_labels
+from pneumo_tasks.intake.manifests import COARSE, UNUSED
+from pneumo_tasks.intake.rows import rows_of
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 _NO_KEY = "no PNEUMO_PSEUDONYM_KEY is set, so the DICOM PatientID is not used"
 
 
-def collect_facts(assignment: Assignment, store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, int]:
-    """The rows of a batch with what was found in their files, and the number of files in no row.
+@dataclass(frozen=True)
+class Collected:
+    """``facts`` has a line a row; ``unlisted`` files are in no row, ``unused`` columns sound as if meant."""
 
-    Raises BadBatch where the manifest or the archive cannot be read.
+    facts: pd.DataFrame
+    unlisted: int = 0
+    unused: tuple[str, ...] = ()
+
+
+def collect_facts(
+    assignment: Assignment, files: Files, contents: Contents, on_progress: Progress | None = None
+) -> Collected:
+    """The rows of a batch with what was found in their files.
+
+    The rows are in the order of the file names, whatever the order in the container or in images.csv.
+    Raises BadBatch where images.csv cannot be read.
     """
-    rows, sources = _rows_and_sources(store, batch)
-    rows["path_fault"] = _objects([path_fault(path) for path in rows["file"]])
+    rows = rows_of(files, contents)
+    unused = rows.attrs.get(UNUSED, [])
     asked = rows.loc[rows["path_fault"].isna(), "file"].drop_duplicates()
+    missing = layout.incoming(assignment.batch_id, "")
     found = inspect_files(
         assignment,
-        [
-            sources.get(file) or Source(file, layout.incoming(batch.batch_id, file), fault=NOT_SENT)
-            for file in asked
-        ],
-        _progress(batch.batch_id),
+        [contents.files.get(file) or Source(file, missing + file, fault=NOT_SENT) for file in asked],
+        on_progress or _progress(assignment.batch_id),
     )
     columns = [field.name for field in fields(Facts)]
     facts = rows.merge(pd.DataFrame(found, columns=columns), on="file", how="left")
-    return _with_patients(assignment, facts), len(sources.keys() - set(rows["file"]))
-
-
-def _rows_and_sources(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[str, Source]]:
-    if batch.archive:
-        return _of_archive(store, batch)
-    if batch.files_json_sha256:
-        key = layout.incoming_file(batch.batch_id, batch.images_csv_sha256)
-        sources = {
-            file.path: Source(
-                file.path, layout.incoming_file(batch.batch_id, file.sha256),
-                size=file.size, sha256=file.sha256,
-            )
-            for file in read_files(store, batch)
-        }  # fmt: skip
-    else:
-        key = layout.batch_images_csv(batch.batch_id)
-        prefix = layout.incoming(batch.batch_id)
-        objects = {listed.key.removeprefix(prefix): listed for listed in store.list_objects(prefix)}
-        sources = {
-            file: Source(file, listed.key, size=listed.size, etag=listed.etag)
-            for file, listed in objects.items()
-            if file not in ("images.csv", "batch.json")
-        }
-    try:
-        manifest = read_sent(store, key, batch.images_csv_sha256, MAX_BYTES)
-    except ObjectMissing:
-        raise BadBatch("the batch has no images.csv", where=key, do="Upload the folder again.") from None
-    return _manifest(manifest, key), sources
-
-
-def _of_archive(store: ObjectStore, batch: Batch) -> tuple[pd.DataFrame, dict[str, Source]]:
-    key = layout.incoming(batch.batch_id, batch.archive)
-    if batch.files_sha256 and not store.exists(key):
-        key = layout.incoming_file(batch.batch_id, batch.files_sha256)
-    proven = prove_archive(store, key, batch.archive, batch.files_sha256)
-    members = {member.file: member for member in proven}
-    refuse_other_halves(members, batch.split, key)
-    listed = members.pop("images.csv", None)
-    if listed:
-        return _manifest(_read(store, listed), f"{key}/images.csv"), members
-    if not members:
-        raise BadBatch("the archive holds no file", where=key, do="Pack it again.")
-    rows = pd.DataFrame({"file": list(members), "label": [label_of(file) for file in members]})
-    return rows.assign(patient_id=""), members
-
-
-def _manifest(data: bytes, where: str) -> pd.DataFrame:
-    return read_manifest(data, where).rename(columns={"path": "file"})
-
-
-def _read(store: ObjectStore, source: Source) -> bytes:
-    if source.fault or source.size > MAX_BYTES:
-        found = source.fault or f"{source.size} bytes, limit {MAX_BYTES}"
-        raise BadBatch("images.csv in the archive cannot be read", where=source.key, found=found)
-    try:
-        return read_member(store, source, MAX_BYTES)
-    except BadData as error:
-        raise BadBatch(
-            "images.csv in the archive cannot be read", where=source.key, found=str(error)
-        ) from None
+    for name in ("study", "series"):
+        facts[name] = _named(facts, name)
+    if contents.labels:
+        table = read_labels(read_table(files, contents.labels, LABELS_CSV, contents.where), LABELS_CSV)
+        facts = with_labels(facts, table, contents.root, assignment.secret)
+    unlisted = len(contents.files.keys() - set(facts["file"]))
+    return Collected(_with_patients(assignment, facts), unlisted, tuple(unused))
 
 
 def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
@@ -113,19 +69,26 @@ def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
     site_in_key = assignment.settings.patient_site
     sites = facts["site"] if "site" in facts else pd.Series("", index=facts.index)
     dicom = facts["format"] == "DICOM"
+    issuers = [f"dicom-{issuer}" if issuer else "" for issuer in facts["issuer"].where(dicom).fillna("")]
     keys = [
-        _key(file, given, site if site_in_key else "", pseudonym, pattern)
-        for file, given, site, pseudonym in zip(
-            facts["file"], facts["patient_id"], sites, facts["pseudonym"].where(dicom).fillna(""), strict=True
+        _key(file, given, (site if site_in_key else "", issuer), pseudonym, pattern)
+        for file, given, site, issuer, pseudonym in zip(
+            *(facts["file"], facts["patient_id"], sites, issuers),
+            facts["pseudonym"].where(dicom).fillna(""),
+            strict=True,
         )
     ]
     several = _of_several(facts["file"], keys)
+    listed = [is_placeholder(given) for given in facts["patient_id"]]
+    stated = (facts["patient_id"] == "") & facts["placeholder"].eq(True)
     why = _NO_KEY if assignment.settings.pseudonym_key is None else "the DICOM file has no PatientID"
     views = facts["dicom_view"].fillna("")
     if "view" in facts:
         views = facts["view"].where(facts["view"] != "", views)
     if "view" in facts or (views != "").any():
         facts = facts.assign(view=views)
+    for name in COARSE:
+        facts[name] = _coarse(facts, name)
     return facts.assign(
         patient=_objects([str(key) if key else None for key in keys]),
         family=_objects([(key.shown or key.family) if key else None for key in keys]),
@@ -142,24 +105,55 @@ def _with_patients(assignment: Assignment, facts: pd.DataFrame) -> pd.DataFrame:
             ]
         ),
         view_fault=_objects([_view_fault(assignment.settings, view) for view in views]),
-    ).drop(columns=["pseudonym", "dicom_view"])
+        placeholder=pd.Series(listed, index=facts.index, dtype=bool) | stated,
+        formerly=_objects(_former_keys(facts, keys, sites if site_in_key else None)),
+    ).drop(columns=["pseudonym", "former", "dicom_view", "issuer", *(f"dicom_{name}" for name in COARSE)])
+
+
+def _coarse(facts: pd.DataFrame, name: str) -> pd.Series:
+    """What images.csv says, else the DICOM file; null where neither does."""
+    stated = facts[f"dicom_{name}"].fillna("").astype(object)
+    if name in facts:
+        stated = facts[name].where(facts[name] != "", stated).astype(object)
+    return stated.where(stated != "", None)
+
+
+def _former_keys(
+    facts: pd.DataFrame, keys: list[patients.PatientKey | None], sites: pd.Series | None
+) -> list[str | None]:
+    """What earlier releases called a patient of a DICOM file: without the issuer, by the id as it is."""
+    given = sites if sites is not None else pd.Series("", index=facts.index)
+    formers = facts["former"].where(facts["patient_id"] == "").fillna("")
+    former = [patients.from_column(f, site, dicom=True) for f, site in zip(formers, given, strict=True)]
+    return [str(old) if old and new else None for old, new in zip(former, keys, strict=True)]
+
+
+def _named(facts: pd.DataFrame, name: str) -> pd.Series:
+    """Study or series of each film, as images.csv names it, else the digest of what the DICOM file names."""
+    named, listed = facts[name].fillna(""), f"{name}_id"
+    return facts[listed].where(facts[listed] != "", named) if listed in facts else named
 
 
 def _key(
-    file: str, given: str, site: str, pseudonym: str, pattern: re.Pattern[str]
+    file: str, given: str, origin: tuple[str, str], pseudonym: str, pattern: re.Pattern[str]
 ) -> patients.PatientKey | None:
-    """The key by the manifest, else the DICOM file, else the name; None where the manifest's id is wrong."""
+    """The key by the manifest, else the DICOM file, else the name; None where the manifest's id is wrong.
+
+    ``origin`` is the site, where it is part of the key, and the issuer of the PatientID: two issuers may
+    give one number to two patients.
+    """
     if _wrong_id(given):
         return None
+    site, issuer = origin
     return (
         patients.from_column(given, site)
-        or patients.from_column(pseudonym, site, dicom=True)
+        or patients.from_column(pseudonym, site or issuer, dicom=True)
         or patients.from_file_name(file.rsplit("/", 1)[-1], pattern)
     )
 
 
 def _wrong_id(given: str) -> str | None:
-    return (patients.id_fault(given) or spreadsheet_fault(given)) if given else None
+    return (patients.id_fault(given) or program_fault(given)) if given else None
 
 
 def _why_nobody(given: str, otherwise: str) -> str:

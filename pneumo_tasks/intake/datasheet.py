@@ -12,6 +12,7 @@ from pneumo_tasks.intake.inspection import THUMBNAIL
 from pneumo_tasks.intake.rules import row_rules
 from pneumo_tasks.intake.verdicts import BatchVerdict
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.shown import for_html
 
 MOST_FILES = 500
 
@@ -22,7 +23,7 @@ def render_datasheet(settings: Settings, verdict: BatchVerdict, facts: pd.DataFr
     ``facts`` is None where the batch could not be read. At most MOST_FILES files are shown;
     rejected.csv lists all of them.
     """
-    environment = Environment(loader=PackageLoader("pneumo_tasks.intake"), autoescape=True)
+    environment = Environment(loader=PackageLoader("pneumo_tasks.intake"), autoescape=True, finalize=for_html)
     rules = {rule.name: rule for rule in row_rules(settings)}
     counts = pd.Series([rejection.rule for rejection in verdict.rejected], dtype=object).value_counts()
     return environment.get_template("datasheet.html").render(

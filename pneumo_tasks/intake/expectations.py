@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pneumo_tasks.errors import BadData
-from pneumo_tasks.intake.rules import Rule
+from pneumo_tasks.intake.rules import FilmRule
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Judgement:
         return {f"{self.result['suite_name']}.html": DefaultJinjaPageView().render(content).encode()}
 
 
-def judge(facts: pd.DataFrame, rules: list[Rule], suite: str) -> Judgement:
+def judge(facts: pd.DataFrame, rules: list[FilmRule], suite: str) -> Judgement:
     """Run ``rules`` over ``facts`` (a RangeIndex, a column ``file``), in the order of the rules."""
     gx = _great_expectations()
     context = gx.get_context(mode="ephemeral")
@@ -75,7 +75,7 @@ def _great_expectations() -> Any:
     return great_expectations
 
 
-def _expectation(rule: Rule) -> Any:
+def _expectation(rule: FilmRule) -> Any:
     import great_expectations.expectations as gxe
 
     meta = {"rule": rule.name}

@@ -13,6 +13,7 @@ from pneumo_tasks.films.dicom import decode_dicom
 from pneumo_tasks.films.dicom_files import open_dicom
 from pneumo_tasks.films.image_headers import Header, read_header, sniff
 from pneumo_tasks.films.imaging import Grey, Limits, Picture, decode_picture
+from pneumo_tasks.intake.patients import canonical
 from pneumo_tasks.storage.object_store import sha256
 
 Raw = bytes
@@ -52,6 +53,7 @@ class Facts:
 
     Grey levels are 0-255; ``colour`` is the mean chroma (see ``imaging.Picture``);
     ``chest_likeness`` the correlation with a mean chest film, negative where greys are inverted;
+    ``grey_sha256`` is known on the sender's disk alone;
     ``thumbnail`` is a THUMBNAIL x THUMBNAIL uint8 array as bytes, ``phash`` HASH_BITS bits.
     """
 
@@ -77,8 +79,20 @@ class Facts:
     clipped_share: float | None = None
     colour: float | None = None
     chest_likeness: float | None = None
+    grey_sha256: str | None = None
     pseudonym: str | None = None
+    former: str | None = None
+    issuer: str | None = None
+    study: str | None = None
+    series: str | None = None
+    placeholder: bool | None = None
     dicom_view: str | None = None
+    dicom_age_band: str | None = None
+    dicom_sex: str | None = None
+    dicom_device: str | None = None
+    dicom_month: str | None = None
+    dicom_laterality: str | None = None
+    dicom_priority: str | None = None
     thumbnail: Raw | None = None
     phash: Raw | None = None
 
@@ -118,8 +132,9 @@ def inspect_bytes(
         if _exceeds(limits, len(data), header):
             return Inspected(facts)
         if dicom:
-            film = decode_dicom(dicom, pseudonym_key)
-            facts = replace(facts, pseudonym=film.pseudonym, dicom_view=film.view)
+            film = decode_dicom(dicom, pseudonym_key, canonical)
+            said = {f"dicom_{name}": value for name, value in vars(film.circumstances).items()}
+            facts = replace(facts, dicom_view=film.view, **vars(film.owner), **said)
             height, width = film.grey.shape
             return Inspected(_with_pixels(facts, Picture(film.grey, 0.0, width, height)), film.grey)
         return Inspected(_with_pixels(facts, decode_picture(data, header, _HASHED)))

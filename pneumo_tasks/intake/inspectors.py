@@ -12,44 +12,54 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from pneumo_tasks.errors import BadData, ObjectMissing, WorkerLost
-from pneumo_tasks.films.imaging import Grey, Limits
+from pneumo_tasks.errors import BadData, DiskUnusable, ObjectMissing, WorkerLost
+from pneumo_tasks.films.imaging import Grey, Limits, decode_grey
 from pneumo_tasks.intake.archives import NOT_SENT, Source
+from pneumo_tasks.intake.disk import Disk
 from pneumo_tasks.intake.inspection import Facts, inspect_bytes
 from pneumo_tasks.intake.proofs import read_member, read_proven
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_reader import Fetched, ObjectReader
 from pneumo_tasks.storage.object_store import sha256
+from pneumo_tasks.storage.work_folders import take_temporary_folder
 
 Progress = Callable[[int, int], None]
 Found = list[dict[str, Any]]
 
 _CHUNK = 32
-_PRELOADED = (
-    "boto3",
-    "imagehash",
-    "obstore.auth.boto3",
-    "obstore.store",
-    "scipy.fft",
-)  # imported in tasks alone
+_PRELOADED = ("imagehash", "scipy.fft")  # imported in tasks alone
+_FOR_A_BUCKET = ("boto3", "obstore.auth.boto3", "obstore.store")
 _DOWNLOADS = 4
+_LONGEST_NAME = 250
 _PATIENCE = 60.0  # seconds for a file; the limits keep every known kind below one
 _REARM = 10.0  # seconds: arming the watchdog for every file would cost more than a small film
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is told: the settings, and where images that arrived inside others are released to."""
+    """What a worker is told: the settings, and where images that arrived inside others are released to.
+
+    ``on_disk``: the files lie on this machine; then nothing is released, and the grey film that training
+    would see is written below ``pixels``, where that is given.
+    """
 
     settings: Settings
     batch_id: str
     digest: str
     patience: float = _PATIENCE
+    on_disk: bool = False
+    pixels: Path | None = None
+
+    @property
+    def secret(self) -> bytes | None:
+        key = self.settings.pseudonym_key
+        return key.get_secret_value().encode() if key else None
 
 
 def inspect_files(
@@ -71,7 +81,7 @@ def inspect_files(
 
 def _inspected(assignment: Assignment, chunks: list[list[Source]], alone: bool = False) -> Iterator[Found]:
     broken: list[list[Source]] = []
-    with _workers(sum(map(len, chunks)), alone) as pool:
+    with _workers(sum(map(len, chunks)), alone, assignment.on_disk) as pool:
         _must_start(pool)
         futures = {pool.submit(_inspect_chunk, assignment, chunk): chunk for chunk in chunks}
         for future in as_completed(futures):
@@ -86,13 +96,15 @@ def _inspected(assignment: Assignment, chunks: list[list[Source]], alone: bool =
             yield from _inspected(assignment, [[source]], alone=True)
 
 
-def _workers(files: int, alone: bool) -> ProcessPoolExecutor:
+def _workers(files: int, alone: bool, on_disk: bool = False) -> ProcessPoolExecutor:
     """Processes always: a file that crashes or hangs its decoder must not take the task with it.
 
-    They are forked from a small server that has imported what they need, once a task.
+    They are forked from a small server that has imported what they need, once a task. Its socket lies in the
+    task's own temporary folder.
     """
+    take_temporary_folder()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *_PRELOADED])
+    context.set_forkserver_preload([__name__, *_PRELOADED, *(() if on_disk else _FOR_A_BUCKET)])
     needed = 1 if alone else min(available_cores(), -(-files // _CHUNK)) or 1
     return ProcessPoolExecutor(needed, context, initializer=_settle, initargs=(dict(os.environ),))
 
@@ -147,7 +159,7 @@ class _Clock:
 
 
 def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
-    reader = _reader_of_process(assignment.settings)
+    reader = Disk() if assignment.on_disk else _reader_of_process(assignment.settings)
     most = assignment.settings.max_image_bytes
     facts: Found = []
     clock = _Clock(assignment.patience)
@@ -162,7 +174,7 @@ def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
                 ahead.extend(downloads.submit(_fetch, reader, source, most) for source in chunk[at : at + 1])
                 clock.start()
                 found, released = _inspect(assignment, source, fetched)
-                if released is not None:
+                if released is not None and isinstance(reader, ObjectReader):
                     clock.stop()
                     reader.store.put(found.key, released, f"image/{found.key.rsplit('.', 1)[-1]}")
                 facts.append(vars(found))
@@ -171,7 +183,7 @@ def _inspect_chunk(assignment: Assignment, chunk: list[Source]) -> Found:
     return facts
 
 
-def _fetch(reader: ObjectReader, source: Source, most: int) -> Fetched | Facts:
+def _fetch(reader: ObjectReader | Disk, source: Source, most: int) -> Fetched | Facts:
     """The bytes, or the facts of a file that has none; of an oversized object only one byte too many.
 
     StorageUnavailable where the bytes of an object are not proven to be those that were sent.
@@ -183,10 +195,11 @@ def _fetch(reader: ObjectReader, source: Source, most: int) -> Fetched | Facts:
     try:
         if source.offset is None and source.size > most:
             return Facts(source.file, source.key, bytes=source.size)
-        if source.offset is None:
+        if isinstance(reader, ObjectReader) and source.offset is None:
             return read_proven(reader, source)
-        member = read_member(reader.store, source, most)
-        return Fetched(member, sha256(member))
+        files = reader.store if isinstance(reader, ObjectReader) else reader
+        body = files.read(source.key) if source.offset is None else read_member(files, source, most)
+        return Fetched(body, sha256(body))
     except ObjectMissing:
         return Facts(source.file, source.key, present=False)
     except BadData as error:
@@ -199,15 +212,32 @@ def _inspect(assignment: Assignment, source: Source, fetched: Fetched | Facts) -
         return fetched, None
     data = fetched.body
     settings = assignment.settings
-    secret = settings.pseudonym_key.get_secret_value().encode() if settings.pseudonym_key else None
-    inspected = inspect_bytes(source.file, source.key, data, Limits.of(settings), secret, fetched.sha256)
+    limits = Limits.of(settings)
+    inspected = inspect_bytes(source.file, source.key, data, limits, assignment.secret, fetched.sha256)
     facts = inspected.facts
+    if assignment.on_disk and facts.pixel_digest is not None:
+        grey = decode_grey(data, limits) if inspected.film is None else inspected.film
+        facts = replace(facts, grey_sha256=sha256(grey.tobytes()))
+        if assignment.pixels:
+            _show(assignment.pixels, source.file, grey)
     if facts.pixel_digest is None or (inspected.film is None and source.offset is None):
         return facts, None
     released = data if inspected.film is None else _as_png(inspected.film)
     suffix = "jpeg" if facts.format == "JPEG" else "png"
     key = layout.released_image(assignment.batch_id, assignment.digest, f"{sha256(released)}.{suffix}")
     return replace(facts, key=key, sha256=sha256(released), bytes=len(released)), released
+
+
+def _show(folder: Path, file: str, grey: Grey) -> None:
+    """Write the film as ``<folder>/<file>.png``; a name that a disk does not take becomes its digest."""
+    path = folder / f"{file}.png"
+    if max(len(os.fsencode(part)) for part in path.parts) > _LONGEST_NAME:
+        path = folder / f"{sha256(file.encode())}.png"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_as_png(grey))
+    except OSError as error:
+        raise DiskUnusable("a film cannot be written", where=str(path), found=str(error.strerror)) from None
 
 
 def _as_png(grey: Grey) -> bytes:

@@ -1,144 +1,110 @@
 """images.csv: which file shows which patient with which label."""
 
-import csv
-import io
 import posixpath
 import re
 import unicodedata
-import warnings
+from collections.abc import Sequence
 
 import pandas as pd
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.names import one_form
+from pneumo_tasks.films.circumstances import age_band, device_of, month_of, priority_of, sex_of, side_of
+from pneumo_tasks.films.nobody import is_missing
+from pneumo_tasks.intake.ids import repaired
+from pneumo_tasks.intake.names import plain
+from pneumo_tasks.intake.tables import COLUMNS, read_cells
 
 REQUIRED = ("path", "label")
-OPTIONAL = ("site", "view", "study_id", "acquired_at")
-MAX_ROWS = 500_000
+COARSE = {  # kept as coarse words alone
+    "age_band": age_band,
+    "sex": sex_of,
+    "device": device_of,
+    "month": month_of,
+    "laterality": side_of,
+    "priority": priority_of,
+}
+OPTIONAL = ("site", "view", "study_id", *COARSE)
 MAX_BYTES = 64 * 2**20
-_MAX_HEADER = 65_536
 MAX_PATH = 512
-_TITLES = {name.replace("_", ""): name for name in (*REQUIRED, "patient_id", *OPTIONAL)}
-# What statistics packages and people write where a value is missing.
-_MISSING = {
-    "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "unknown", "-", "--", "?", ".",
+# Columns in which tables of public data say to which part a film belongs.
+_DIVISIONS = ("split", "set", "subset", "dataset_type", "partition")
+DIVISION = "division"  # the key of the attribute that holds what they say
+_TITLES = {
+    name.replace("_", ""): name for name in (*REQUIRED, "patient_id", "series_id", *OPTIONAL, *_DIVISIONS)
+}
+_TITLES |= {
+    "age": "age_band",
+    "patientage": "age_band",
+    "gender": "gender",
+    "patientsex": "gender",
+    "acquiredat": "acquired_at",
+    "acquisitiondate": "acquired_at",
+    "studydate": "acquired_at",
+    "imagelaterality": "laterality",
+    "requestedprocedurepriority": "priority",
+    "viewposition": "view",
+}
+# The key of the attribute that holds the titles of columns that may have been meant, and are not used.
+UNUSED = "unused"
+_INSTEAD = {"gender": "sex", "acquired_at": "month"}  # columns that stand in where the other is not given
+_MEANT = {
+    "id", "mrn", "pid", "patient", "subject", "case", "label", "class", "target", "diagnosis", "finding",
+    "findings", "dx", "file", "filename", "image", "fold", "projection", "position",
 }  # fmt: skip
-_ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 
 
-def read_manifest(data: bytes, where: str) -> pd.DataFrame:
+def read_manifest(data: bytes, where: str, required: Sequence[str] = REQUIRED) -> pd.DataFrame:
     """The rows of images.csv, every cell a stripped str, with at least path, label and patient_id.
 
-    Any delimiter that pandas can find; UTF-8 (with or without mark), UTF-16 or Windows-1252.
-    Raises BadBatch naming the line or the column that is wrong.
+    Delimiter , ; tab or |, any line ends; UTF-8 (with or without mark), UTF-16 or Windows-1252. Ids that
+    a program has changed are repaired where that is certain. Raises BadBatch naming the line or the
+    column that is wrong; other columns (names, birthdays) never enter the system.
     """
-    text = _decoded(data, where).replace("\r\n", "\n").replace("\r", "\n")
-    if len(text.lstrip().split("\n", 1)[0]) > _MAX_HEADER:
-        raise BadBatch("the first line of images.csv is too long", where=f"{where}, line 1")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # it would drop cells in silence
-            rows = pd.read_csv(
-                io.StringIO(text),
-                dtype=str,
-                keep_default_na=False,
-                sep=_delimiter(text),
-                skipinitialspace=True,
-                index_col=False,
-                nrows=MAX_ROWS + 1,
-            )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, ValueError) as error:
-        raise BadBatch(
-            "images.csv cannot be read as a table", where=where, found=str(error), do="Correct that line."
-        ) from None
-    rows.columns = pd.Index([_column(str(name)) for name in rows.columns])
-    _check_twice(text, where)
-    rows = rows.fillna("")
-    rows = rows[(rows.map(str.strip) != "").any(axis=1)]  # lines of commas, as spreadsheets leave them
-    _check_columns(rows, where)
-    if "patient_id" not in rows:
-        rows["patient_id"] = ""
-    # Other columns (names, birthdays) never enter the system.
-    rows["path"] = rows["path"].map(one_form).str.replace("\\", "/").str.removeprefix("./")
-    kept = ["path", "label", "patient_id", *(name for name in OPTIONAL if name in rows)]
-    rows = rows[kept].copy()
-    for name in kept[1:]:
-        rows[name] = rows[name].str.strip()
-    for name in kept[2:]:
-        rows[name] = rows[name].where(~rows[name].str.casefold().isin(_MISSING), "")
-    rows["patient_id"] = without_decimals(rows["patient_id"])
-    return rows.reset_index(drop=True)
-
-
-def without_decimals(ids: pd.Series) -> pd.Series:
-    """Numbers as they were before a table with gaps made them decimal: 7.0 is 7.
-
-    Only where that is certain: no id of the column has decimals of its own.
-    """
-    if ids.str.fullmatch(r"[0-9]+\.[0-9]*[1-9][0-9]*").any():
-        return ids
-    whole = ids.str.fullmatch(r"[0-9]+\.0+")
-    return ids.where(~whole, ids.str.partition(".")[0])
-
-
-def spreadsheet_fault(patient_id: str) -> str | None:
-    """Why an id is no longer what its sender wrote, and cannot be repaired; None where it may be used."""
-    if re.fullmatch(r"[0-9](\.[0-9]+)?[eE]\+?[0-9]+", patient_id):
-        return "a spreadsheet wrote the id as a power of ten, and its digits are lost"
-    if patient_id.startswith("#"):
-        return "a spreadsheet wrote an error in place of the id"
-    return None
-
-
-def _decoded(data: bytes, where: str) -> str:
-    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _ENCODINGS
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeError:
-            continue
-        if "\0" not in text:
-            return text
-    line = data[: data.find(b"\0")].count(b"\n") + 1 if b"\0" in data else 1
-    raise BadBatch(
-        "images.csv is not text", where=f"{where}, line {line}", do="Save it as CSV with UTF-8 encoding."
-    )
-
-
-def _delimiter(text: str) -> str:
-    header = text.lstrip().split("\n", 1)[0]
-    return max(",;\t|", key=header.count)
-
-
-def _check_columns(rows: pd.DataFrame, where: str) -> None:
-    missing = [name for name in REQUIRED if name not in rows]
-    found = ", ".join(map(str, rows.columns))[:200]
+    cells = read_cells(data, "images.csv", where, _TITLES)
+    columns = cells.attrs[COLUMNS]
+    missing = [name for name in required if name not in cells]
     if missing:
         raise BadBatch(
             f"images.csv has no column {missing[0]!r}",
             where=f"{where}, line 1",
-            found=f"columns: {found}",
-            do="Name the columns path,label,patient_id.",
+            found=_titles_found(columns),
+            do="Let the first line name the columns: path,label,patient_id.",
         )
-    if rows.empty:
-        raise BadBatch("images.csv lists no image", where=f"{where}, line 2", do="List each file in a row.")
-    if len(rows) > MAX_ROWS:
-        raise BadBatch("images.csv lists too many images", where=where, found=f"limit {MAX_ROWS}")
+    said = {cell for name in _DIVISIONS if name in cells for cell in cells[name]}
+    rows = _cleaned(cells.drop(columns=[name for name in _DIVISIONS if name in cells]))
+    rows.attrs[DIVISION] = sorted(said)
+    rows.attrs[UNUSED] = [name for name in dict.fromkeys(columns) if name not in cells and _looks_used(name)]
+    return rows
 
 
-def _check_twice(text: str, where: str) -> None:
-    """pandas numbers a column that comes twice, and would use the first in silence."""
-    header = next(csv.reader([text.lstrip().split("\n", 1)[0]], delimiter=_delimiter(text)), [])
-    names = [_column(name) for name in header]
-    twice = [name for name in (*REQUIRED, "patient_id", *OPTIONAL) if names.count(name) > 1]
-    if twice:
-        raise BadBatch(f"images.csv has the column {twice[0]!r} twice", where=f"{where}, line 1")
+def _titles_found(columns: Sequence[str]) -> str:
+    """How many titles, and those that we know: without a header the first line is of a patient."""
+    known = [name for name in dict.fromkeys(columns) if name in _TITLES.values()]
+    return f"{len(columns)} columns, of them known: {', '.join(known) or 'none'}"
 
 
-def _column(name: str) -> str:
-    """The column that a title means: PatientID, Patient ID and patient-id are patient_id."""
-    meant = re.sub(r"[^a-z0-9]", "", name.lower())
-    return _TITLES.get(meant, name.strip().lower())
+def _cleaned(rows: pd.DataFrame) -> pd.DataFrame:
+    for at, name in enumerate((*REQUIRED, "patient_id")):
+        if name not in rows:
+            rows.insert(at, name, "")
+    rows["path"] = [plain(path) for path in rows["path"]]  # never stripped
+    for name in rows.columns[1:]:
+        rows[name] = [cell.strip() for cell in rows[name]]
+    for name in rows.columns[2:]:
+        rows[name] = ["" if is_missing(cell) else cell for cell in rows[name]]
+    rows["patient_id"] = repaired(list(rows["patient_id"]))
+    for name, other in _INSTEAD.items():
+        if name in rows:
+            rows = rows.rename(columns={name: other}) if other not in rows else rows.drop(columns=name)
+    for name in COARSE.keys() & set(rows.columns):
+        rows[name] = [COARSE[name](cell) for cell in rows[name]]
+    return rows
+
+
+def _looks_used(title: str) -> bool:
+    """Whether a title sounds like an id or a label: then its sender may think that it is one."""
+    words = set(re.findall(r"[a-z]+", title))
+    return bool(words & _MEANT) or title.endswith("id")
 
 
 def path_fault(path: str) -> str | None:

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 from pneumo_tasks.errors import BadBatch, BadData, CorruptArtefact, ObjectMissing, StorageUnavailable
-from pneumo_tasks.intake.archives import Source, list_members, read_source
+from pneumo_tasks.intake.archives import Files, Source, list_members, read_source
 from pneumo_tasks.storage.object_reader import Fetched, ObjectReader
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
@@ -62,7 +62,7 @@ def read_sent(store: ObjectStore, key: str, expected_sha256: str, most: int) -> 
     )
 
 
-def read_member(store: ObjectStore, source: Source, most: int) -> bytes:
+def read_member(store: Files, source: Source, most: int) -> bytes:
     """A member of a proven archive; BadData where it stays damaged, StorageUnavailable where it differs."""
     failure: BadData | StorageUnavailable | None = None
     for _ in range(_TRIES):

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pneumo_tasks.intake.verdicts import Rejection
+from pneumo_tasks.shown import for_csv
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -11,7 +12,7 @@ COLUMNS = ("file", "rule", "value", "limit")
 
 def rejections(failures: pd.DataFrame) -> pd.DataFrame:
     """One line a row of the facts: the first rule it broke. Columns row, file, rule, value, limit."""
-    return failures.drop_duplicates("row").sort_values("file", kind="stable").reset_index(drop=True)
+    return failures.drop_duplicates("row").sort_values(["file", "row"]).reset_index(drop=True)
 
 
 def as_list(rejected: pd.DataFrame) -> list[Rejection]:
@@ -23,10 +24,6 @@ def write_quarantine(store: ObjectStore, batch_id: str, digest: str, rejected: l
     """Write rejected.csv and return its key; cells that a spreadsheet would run are disarmed."""
     key = layout.quarantine(batch_id, digest)
     lines = [rejection.model_dump() for rejection in rejected]
-    safe = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object).astype(str).map(_disarmed)
+    safe = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object).astype(str).map(for_csv)
     store.put(key, safe.to_csv(index=False).encode("utf-8", "backslashreplace"), "text/csv")
     return key
-
-
-def _disarmed(cell: str) -> str:
-    return "'" + cell if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -8,23 +8,26 @@ batches change the future alone. A patient whose films are withdrawn stays in th
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pneumo_tasks import journal
 from pneumo_tasks.errors import BadConfiguration, ConditionFailed, CorruptArtefact, ObjectMissing
 from pneumo_tasks.intake.patients import RULE
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.numbered import Numbered, read_row, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 Split = Literal["train", "test"]
 Wish = tuple[str, str]  # a patient and the split that the batch asked for: train, test or auto
 FORMER_SALT = "pneumo"  # the public default of the releases that had no register
-_THREADS = 16
+SEGMENTS = Numbered(
+    "the register of patients", layout.registered, partial(layout.sum_of, layout.REGISTER_SUMS)
+)
 
 
 class Home(BaseModel):
@@ -55,6 +58,9 @@ class Segment(BaseModel):
     seq: int
     at: str
     patients: dict[str, Home]
+
+
+_SEGMENTS = TypeAdapter(list[Segment])
 
 
 @dataclass(frozen=True)
@@ -99,12 +105,7 @@ def read_register(store: ObjectStore) -> Register | None:
         founding = Founding.model_validate(store.read_json(layout.REGISTER))
     except ObjectMissing:
         return None
-    keys = {listed.key for listed in store.list_objects(layout.REGISTERED)}
-    wanted = [layout.registered(seq) for seq in range(1, len(keys) + 1)]
-    if missing := sorted(set(wanted) - keys):
-        raise CorruptArtefact("a part of the register of patients is missing", where=missing[0])
-    with ThreadPoolExecutor(_THREADS) as pool:
-        segments = [Segment.model_validate(document) for document in pool.map(store.read_json, wanted)]
+    segments = _SEGMENTS.validate_python(read_row(store, SEGMENTS, layout.REGISTERED, layout.REGISTER_SUMS))
     homes: dict[str, Home] = {}
     for segment in segments:
         if moved := next((p for p, home in segment.patients.items() if homes.get(p, home) != home), None):
@@ -167,4 +168,5 @@ def _append(store: ObjectStore, register: Register, new: dict[str, Home]) -> Reg
         if found is None or found.segments <= register.segments:
             raise
         return found
+    sum_up(store, SEGMENTS, segment.seq)
     return replace(register, homes={**register.homes, **new}, segments=segment.seq)

@@ -8,11 +8,11 @@ from pneumo_tasks.settings import LABELS, Settings
 FORMATS = ("JPEG", "PNG", "DICOM")
 MODES = ("grey", "grey+alpha", "rgb", "rgb+alpha", "palette")
 
-Kind = Literal["empty", "set", "between"]
+Bound = Literal["empty", "set", "between"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class FilmRule:
     """One expectation on one column of the facts; a null cell means the rule does not apply.
 
     ``kind`` is ``empty`` (the cell must be null), ``set`` (one of ``values``) or ``between``
@@ -21,7 +21,7 @@ class Rule:
 
     name: str
     column: str
-    kind: Kind
+    kind: Bound
     limit: str
     advice: str
     values: tuple[Any, ...] = ()
@@ -29,34 +29,34 @@ class Rule:
     high: float | None = None
 
 
-def row_rules(settings: Settings) -> list[Rule]:
+def row_rules(settings: Settings) -> list[FilmRule]:
     """Every rule on a row, in order."""
     return [*file_rules(settings), *film_rules(settings), *relation_rules(settings)]
 
 
-def file_rules(settings: Settings) -> list[Rule]:
+def file_rules(settings: Settings) -> list[FilmRule]:
     """Rules on a file as a file: it is there, it is an image, it can be decoded."""
     again = "Export the film again and check that it opens in a viewer."
     smaller = "Export the film at its native size."
     shortest, longest = settings.min_image_side, settings.max_image_side
     return [
         _empty("path-inside-batch", "path_fault", "a plain path below the batch", "Rename the file."),
-        Rule("file-present", "present", "set", "the file was sent", "Send the file too.", (True,)),
+        FilmRule("file-present", "present", "set", "the file was sent", "Send the file too.", (True,)),
         _empty("source-readable", "source_fault", "a plain, intact member of the archive", "Pack it again."),
         _between("bytes", "bytes", "bytes", 1, settings.max_image_bytes, again),
-        Rule("format", "format", "set", ", ".join(FORMATS), "Send the film itself, not a page.", FORMATS),
+        FilmRule("format", "format", "set", ", ".join(FORMATS), "Send the film itself, not a page.", FORMATS),
         _empty("format-matches-name", "suffix_fault", "the suffix names the content", "Rename the file."),
         _between("pixels", "pixels", "pixels", 1, settings.max_image_pixels, smaller),
         _between("shortest-side", "short_side", "pixels", shortest, None, "Send the film, not its preview."),
         _between("longest-side", "long_side", "pixels", None, longest, smaller),
-        Rule("colour-model", "mode", "set", "grey, RGB or palette", "Export the film as grey.", MODES),
+        FilmRule("colour-model", "mode", "set", "grey, RGB or palette", "Export the film as grey.", MODES),
         _empty("decodable", "decode_error", "every pixel can be decoded", again),
     ]
 
 
-def film_rules(settings: Settings) -> list[Rule]:
-    """Rules on what a film shows and what is known of it."""
-    return [
+def film_rules(settings: Settings, labelled: bool = True) -> list[FilmRule]:
+    """Rules on what a film shows and what is known of it; the label may come later."""
+    rules = [
         _between(
             "not-blank", "grey_deviation", "grey levels", settings.min_grey_deviation, None,
             "The film is empty: check the exposure.",
@@ -74,15 +74,16 @@ def film_rules(settings: Settings) -> list[Rule]:
             "Bones have to be bright: export the film without inversion.",
         ),
         _empty("frontal-view", "view_fault", "a frontal film (AP or PA)", "Leave lateral films out."),
-        Rule("label-known", "label", "set", " or ".join(LABELS), "Correct the label.", LABELS),
+        FilmRule("label-known", "label", "set", " or ".join(LABELS), "Correct the label.", LABELS),
         _empty(
             "patient-known", "patient_fault", "a patient_id, or a file name that holds one",
             "Fill the column patient_id of images.csv.",
         ),
     ]  # fmt: skip
+    return [rule for rule in rules if labelled or rule.name != "label-known"]
 
 
-def relation_rules(settings: Settings) -> list[Rule]:
+def relation_rules(settings: Settings) -> list[FilmRule]:
     """Rules on a film among others: of its batch and of the accepted batches."""
     bits = f"at most {settings.near_duplicate_bits} of 256 hash bits apart"
     return [
@@ -103,14 +104,16 @@ def relation_rules(settings: Settings) -> list[Rule]:
     ]  # fmt: skip
 
 
-def _empty(name: str, column: str, limit: str, advice: str) -> Rule:
-    return Rule(name, column, "empty", limit, advice)
+def _empty(name: str, column: str, limit: str, advice: str) -> FilmRule:
+    return FilmRule(name, column, "empty", limit, advice)
 
 
-def _between(name: str, column: str, unit: str, low: float | None, high: float | None, advice: str) -> Rule:
+def _between(
+    name: str, column: str, unit: str, low: float | None, high: float | None, advice: str
+) -> FilmRule:
     ends = [
         f"at least {low:g}" if low is not None else "",
         f"at most {high:.15g}" if high is not None else "",
     ]
     limit = f"{', '.join(filter(None, ends))} {unit}"
-    return Rule(name, column, "between", limit, advice, low=low, high=high)
+    return FilmRule(name, column, "between", limit, advice, low=low, high=high)

@@ -5,8 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import ObjectMissing
-from pneumo_tasks.intake.batch_rules import Check
-from pneumo_tasks.intake.drift import Drift
+from pneumo_tasks.intake.checks import BatchCheck
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -22,8 +21,31 @@ class Rejection(BaseModel):
     limit: str
 
 
+class Drift(BaseModel):
+    """One label: the largest PSI and KS over the facts of its films, each with the fact it is of, the
+    adversarial AUC, and the control: the AUC of random accepted patients against the other accepted patients.
+    ``coarse_psi`` is the largest PSI over what is stated of films; "" as its fact where none is stated.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    images: int
+    known: int
+    psi: float
+    psi_fact: str
+    ks: float
+    ks_fact: str
+    auc: float
+    control: float
+    coarse_psi: float = 0.0
+    coarse_fact: str = ""
+
+
 class BatchVerdict(BaseModel):
-    """verdict.json of one batch and digest; ``reasons`` is empty where the state is accepted.
+    """verdict.json of one batch and digest; ``reasons`` is empty unless the state is rejected.
+
+    The films of an ``unlabelled`` batch are good, and wait for their labels: nothing uses them yet.
 
     ``datasheet`` is the key of the page for the sender, ``drifts`` one figure set a label. ``attempt``
     names the folder of what this validation found; verdicts made before had none.
@@ -33,7 +55,7 @@ class BatchVerdict(BaseModel):
 
     batch_id: str
     digest: str
-    state: Literal["accepted", "rejected"]
+    state: Literal["accepted", "rejected", "unlabelled"]
     split: str
     synthetic: bool
     images: int
@@ -43,7 +65,7 @@ class BatchVerdict(BaseModel):
     rejected: list[Rejection]
     validated_at: str
     warnings: list[str] = []
-    checks: list[Check] = []
+    checks: list[BatchCheck] = []
     drifts: list[Drift] = []
     datasheet: str = ""
     attempt: str = ""

@@ -1,7 +1,6 @@
 """Taking a batch back: its images leave the next snapshot, its objects stay for the record."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,10 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadBatch, ObjectMissing
 from pneumo_tasks.intake.batches import Batch, Progress, read_batch, upload_batch
-from pneumo_tasks.intake.catalogue import Entry, open_catalogue, read_catalogue
+from pneumo_tasks.intake.catalogue import CatalogueEntry, open_catalogue, read_catalogue
 from pneumo_tasks.journal import now
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 _THREADS = 16
@@ -53,8 +53,8 @@ def read_withdrawals(store: ObjectStore) -> dict[str, Withdrawal]:
     """Every withdrawal by its batch; one request for each, and a listing."""
     keys = [listed.key for listed in store.list_objects(layout.WITHDRAWALS)]
     keys = [key for key in keys if layout.is_withdrawal(key)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = [Withdrawal.model_validate(doc) for doc in pool.map(store.read_json, keys)]
+    documents = read_many(store.read_json, keys, threads=_THREADS)
+    found = [Withdrawal.model_validate(document) for document in documents]
     return {withdrawal.batch_id: withdrawal for withdrawal in found}
 
 
@@ -68,7 +68,7 @@ def withdrawn_with(withdrawals: dict[str, Withdrawal], links: dict[str, list[str
     return out | withdrawals
 
 
-def withdrawn_batches(store: ObjectStore, entries: Iterable[Entry]) -> set[str]:
+def withdrawn_batches(store: ObjectStore, entries: Iterable[CatalogueEntry]) -> set[str]:
     """The ids of all batches that are withdrawn, by themselves or with their chain."""
     withdrawals = read_withdrawals(store)
     links = {entry.verdict.batch_id: entry.batch.replaces for entry in entries}
@@ -107,7 +107,7 @@ def resubmit_batch(
     replaces = [*old.replaces, batch_id]
     return upload_batch(
         settings, store, source, f"{replaces[0]}-r{len(replaces) + 1}", old.split, old.synthetic, on_progress,
-        replaces=replaces,
+        replaces=replaces, unlabelled=old.unlabelled,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.seaweedfs import S3Server
+from pneumo_tasks.storage.local_disk import make_folder
 
 USERNAME = "admin"
 GPU_POOL = "gpu"
@@ -84,7 +85,7 @@ def password(home: Path) -> str:
     """The password of USERNAME in the file that Airflow reads; made where there is none."""
     path = home / "passwords.json"
     if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
+        make_folder(home)
         path.touch(mode=0o600)
         path.write_text(json.dumps({USERNAME: secrets.token_urlsafe(9)}))
     return str(json.loads(path.read_text())[USERNAME])
@@ -93,10 +94,13 @@ def password(home: Path) -> str:
 def launch(environment: Mapping[str, str], log: Path) -> int:
     """Start `airflow standalone` as the leader of its own session; returns its pid at once."""
     beside_python = Path(sys.executable).parent
+    ours = _airflow_of_ours(Path(environment["AIRFLOW_HOME"]), beside_python / "python")
+    path = os.pathsep.join((str(ours), str(beside_python), environment.get("PATH", os.defpath)))
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(beside_python / "python"), "-m", "airflow", "standalone"],
-            env={**environment, "PATH": f"{beside_python}{os.pathsep}{environment.get('PATH', os.defpath)}"},
+            env={**environment, "PATH": path},
+            umask=0o077,
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
@@ -104,6 +108,22 @@ def launch(environment: Mapping[str, str], log: Path) -> int:
             start_new_session=True,
         )
     return process.pid
+
+
+def _airflow_of_ours(home: Path, python: Path) -> Path:
+    """A folder whose ``airflow`` starts no log servers: they listen on every address, and nobody asks them.
+
+    Everything of the demo is on one machine, where logs are read as files.
+    """
+    folder = make_folder(home / "bin")
+    script = folder / "airflow"
+    script.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in scheduler|triggerer) set -- "$@" --skip-serve-logs;; esac\n'
+        f'exec "{python}" -m airflow "$@"\n'
+    )
+    script.chmod(0o700)
+    return folder
 
 
 def wait_until_healthy(

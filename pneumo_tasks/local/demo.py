@@ -15,11 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pneumo_tasks.errors import BadConfiguration, PneumoError
 from pneumo_tasks.local.demo_data import Handover, batches_in, hand_in, phantom_batches
-from pneumo_tasks.local.demo_result import show_failure, show_next_steps, show_quarantine, show_result
 from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
 from pneumo_tasks.local.following import RunFollower
-from pneumo_tasks.local.stack import Place, Stack, describe, down, keras_home, up
+from pneumo_tasks.local.stack import Place, Stack, describe, down, is_well, keras_home, up
+from pneumo_tasks.local.time_left import REAL_FILM
 from pneumo_tasks.settings import RUN_PARAMS, Settings
+from pneumo_tasks.storage.local_disk import make_folder
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.recipes import PHANTOM_RECIPE
 
@@ -40,6 +41,7 @@ PHANTOM_SETTINGS = {
     "precision_margin": "0.15",
     "original_recall_margin": "0.15",
     "original_precision_margin": "0.15",
+    "free_step": "0.15",
 }
 _FREE_BYTES = 3 * 2**30
 
@@ -76,12 +78,7 @@ def run_demo(console: Console, place: Place, data: str, weights: str, params: di
     started = time.monotonic()
     _check_disk(place)
     synthetic = not data
-    if synthetic:
-        console.print("[bold]Data:[/] synthetic chest phantoms, drawn here (DATA=<folder> takes real X-rays)")
-        handovers = phantom_batches(place.local / "phantoms")
-    else:
-        console.print(f"[bold]Data:[/] {data}", highlight=False)
-        handovers = batches_in(Path(data).expanduser().resolve())
+    handovers = _handovers(console, place, data)
     before = read_environment(place.env).get(WEIGHTS, "")
     backbone = _choose_backbone(console, place, weights or params.get("backbone_weights", ""), before)
     # Phantoms and X-rays never meet in one bucket, or a model would be trained on both.
@@ -101,10 +98,18 @@ def run_demo(console: Console, place: Place, data: str, weights: str, params: di
         conf["force"] = True
     client = place.client(stack)
     run_id = _start_run(console, place, stack, conf)
+    from pneumo_tasks.local.demo_result import (  # seconds of imports, while Airflow starts the first task
+        show_failure,
+        show_next_steps,
+        show_quarantine,
+        show_result,
+    )
+
     console.print(f"[bold]Run[/] {run_id}: {stack.ui}/dags/{DAG_ID}/runs/{run_id}", highlight=False)
     ended = RunFollower(
         client, DAG_ID, run_id, place.airflow_home / "logs", console,
         on_batch=lambda batch_id: show_quarantine(console, store, stack.ui, batch_id),
+        films=sum(handover.files for handover in handovers) * (1 if synthetic else REAL_FILM),
     ).follow()  # fmt: skip
     if ended.state != "success":
         show_failure(console, store, run_id, ended)
@@ -117,6 +122,15 @@ def run_demo(console: Console, place: Place, data: str, weights: str, params: di
         f"Took {time.monotonic() - started:.0f} s. `make down` stops everything and keeps the data."
     )
     return 0 if ended.state == "success" else 1
+
+
+def _handovers(console: Console, place: Place, data: str) -> list[Handover]:
+    """What is handed in: the images of a folder, or phantoms that are drawn here."""
+    if data:
+        console.print(f"[bold]Data:[/] {data}", highlight=False)
+        return batches_in(Path(data).expanduser().resolve())
+    console.print("[bold]Data:[/] synthetic chest phantoms, drawn here (DATA=<folder> takes real X-rays)")
+    return phantom_batches(place.local / "phantoms")
 
 
 def _chosen_params() -> dict[str, str]:
@@ -148,7 +162,7 @@ def _choose_backbone(console: Console, place: Place, wanted: str, before: str) -
     from pneumo_tasks.training.recipes import find_recipe
 
     explicit = wanted not in ("", "imagenet", "random")
-    choice = str(Path(wanted).expanduser().resolve()) if explicit else wanted or before or "imagenet"
+    choice = _kept_weights(place, wanted) if explicit else wanted or before or "imagenet"
     if choice == "imagenet" and choice != before:
         console.print("[bold]Backbone:[/] ImageNet weights; looking for them (20 s at most)")
     os.environ["KERAS_HOME"] = str(keras_home(place))
@@ -175,6 +189,20 @@ def _choose_backbone(console: Console, place: Place, wanted: str, before: str) -
     return choice
 
 
+def _kept_weights(place: Place, wanted: str) -> str:
+    """A copy below .local/, the one place that a run of the demo may name; what is no file stays as it is."""
+    given = Path(wanted).expanduser().resolve()
+    if not given.is_file():
+        return str(given)
+    kept = make_folder(place.local / "weights") / given.name
+    if not kept.exists() or (kept.stat().st_size, kept.stat().st_mtime) != (
+        given.stat().st_size,
+        given.stat().st_mtime,
+    ):
+        shutil.copy2(given, kept)
+    return str(kept)
+
+
 def _phantom_environment() -> dict[str, str]:
     """PHANTOM_SETTINGS as variables of the stack, so that the form shows them too."""
     return {
@@ -188,12 +216,13 @@ def _ensure_stack(console: Console, place: Place, bucket: str, run: Mapping[str,
     """The running stack where it serves this bucket, else a new one; ``run`` are variables of its tasks."""
     stack = place.read()
     if stack is not None and stack.is_running():
-        if stack.bucket == bucket:
+        if stack.bucket == bucket and is_well(place, stack):
             console.print("[bold]Stack:[/] runs already, going on with it")
             write_environment(place.env, {**read_environment(place.env), **run})
             return stack
         console.print(
-            f"[bold]Stack:[/] the running one serves {stack.bucket}: starting it again for {bucket}"
+            f"[bold]Stack:[/] the running one serves {stack.bucket}, or a part of it died: starting it "
+            f"again for {bucket}"
         )
         down(place, console.print)
     return up(place, bucket, run, lambda text: console.print(f"[bold]Stack:[/] {text}"))

@@ -27,12 +27,13 @@ TRAIN_PER_LABEL, TEST_PER_LABEL, FAINTEST = 100, 50, 0.4
 
 @dataclass(frozen=True)
 class Handover:
-    """A folder that goes up as one batch; the id ends with a digest of the folder's content."""
+    """A folder of so many files that goes up as one batch; the id ends with a digest of its content."""
 
     folder: Path
     batch_id: str
     split: Split
     synthetic: bool
+    files: int
 
 
 def batches_in(folder: Path) -> list[Handover]:
@@ -76,10 +77,11 @@ def hand_in(
 
 
 def _handover(folder: Path, name: str, split: Split, synthetic: bool = False) -> Handover:
-    digest = hashlib.sha256()
+    digest, files = hashlib.sha256(), 0
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
             digest.update(f"{relative.as_posix()}\0{sha256_of_file(path)}\n".encode())
+            files += 1
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:60] or "data"
-    return Handover(folder, f"{readable}-{digest.hexdigest()[:12]}", split, synthetic)
+    return Handover(folder, f"{readable}-{digest.hexdigest()[:12]}", split, synthetic, files)

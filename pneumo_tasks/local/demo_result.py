@@ -74,7 +74,7 @@ def show_next_steps(console: Console, ui: str, run_id: str) -> None:
     """One line for each thing to try after the demo."""
     steps = {
         "PNEUMO_FORCE=true make demo": "trains again on the same films, and asks whether that is better",
-        "PNEUMO_FORCE=true PNEUMO_MIN_RECALL=0.99 make demo": "meets a floor that refuses",
+        "PNEUMO_FORCE=true PNEUMO_SEED=8 PNEUMO_MIN_PRECISION=0.99 make demo": "meets a floor that refuses",
         ".venv/bin/pneumo models history": "tells who was champion when, and why",
         ".venv/bin/pneumo models rollback --help": "tells how to bring an earlier champion back",
         f"{ui}/{_PAGES}/run?run_id={quote(run_id, safe='')}": "is the report, inside Airflow",

@@ -1,5 +1,6 @@
 """``.local/env``: the environment of the embedded stack, for ``pneumo``, for shells and for tests."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,13 @@ from pneumo_tasks.errors import BadConfiguration
 # What the caller's shell may hold and the embedded stack must not see: another store, another Airflow.
 _FOREIGN_PREFIXES = ("AIRFLOW_", "AWS_", "PNEUMO_S3_")
 _FOREIGN_NAMES = ("PNEUMO_BUCKET", "PNEUMO_DEMO")
+# What the stack writes besides PNEUMO_* and Airflow's own, and `pneumo` needs.
+_OURS = {
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED",
+    "KERAS_HOME", "MPLCONFIGDIR", "TF_CPP_MIN_LOG_LEVEL", "GX_ANALYTICS_ENABLED", "DO_NOT_TRACK",
+}  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 def write_environment(path: Path, values: Mapping[str, str]) -> None:
@@ -50,3 +58,22 @@ def isolated(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join(filter(None, [kept.get(name), "127.0.0.1,localhost"]))
     return kept
+
+
+def load_local_environment(path: Path) -> None:
+    """Lay the file's values below the environment's: only ours, and only from a file that is this user's.
+
+    The folder that somebody stands in may be anybody's: AWS_CONFIG_FILE in it could name a program to run.
+    """
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return
+    if owner != os.getuid():
+        log.warning("%s belongs to another user (uid %d): it is not read", path, owner)
+        return
+    for name, value in read_environment(path).items():
+        if name.startswith("PNEUMO_") or name in _OURS:
+            os.environ.setdefault(name, value)
+        elif not name.startswith("AIRFLOW"):
+            log.warning("%s holds %s, which is none of ours: it is not used", path, name)

@@ -10,11 +10,13 @@ from typing import Any
 
 from rich.console import Console
 
+from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.local.airflow_client import AirflowClient
+from pneumo_tasks.local.time_left import ENDED, in_words, seconds_left
 
-_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "upstream_failed": "[red]·[/]"}
 _FASTEST, _SLOWEST = 0.5, 5.0  # seconds between two questions to Airflow
+_HEALTH_EVERY, _SILENCE = 15.0, 120.0  # seconds; a busy machine may be late with a heartbeat
 _PROGRESS = re.compile(r"\bepoch \d+/\d+|^features: \d+ of \d+")
 
 
@@ -41,7 +43,8 @@ class RunFollower:
     """Tells ``console`` what happens in one run; ``logs`` is Airflow's log folder on this machine.
 
     On a terminal what goes on is one line that is drawn again, elsewhere plain lines. ``on_batch`` is
-    called with the id of each batch whose validation ended well.
+    called with the id of each batch whose validation ended well. From the third stage on it tells how long
+    the whole run still takes; ``films`` is the work there is, in films of the phantoms' size.
     """
 
     client: AirflowClient
@@ -50,39 +53,65 @@ class RunFollower:
     logs: Path
     console: Console
     on_batch: Callable[[str], None] = lambda _: None
+    films: float = 0.0
     _told: set[tuple[str, int]] = field(default_factory=set)
     _read: dict[Path, int] = field(default_factory=dict)
     _progress: str = ""
+    _left: str = ""
+    _well: float = 0.0
+    _examined: float = 0.0
 
     def follow(self) -> EndedRun:
-        """Return when the run has ended.
+        """Return when the run has ended; StorageUnavailable where Airflow will not end it any more.
 
         Airflow is asked often while tasks come and go, and seldom while a long one computes: each
         question costs the server a part of a core that the task then lacks.
         """
-        started = changed = time.monotonic()
+        started = changed = self._well = self._examined = time.monotonic()
         before: list[Any] = []
         with self.console.status("Waiting for the scheduler") as status:
             while True:
                 state = self.client.run_state(self.dag_id, self.run_id)
                 instances = self.client.task_instances(self.dag_id, self.run_id)
-                self._tell(instances)
-                if state in ("success", "failed"):
-                    break
+                over = state in ("success", "failed")
                 states = [(task["task_id"], task["map_index"], task["state"]) for task in instances]
                 if states != before:
                     before, changed, self._progress = states, time.monotonic(), ""
-                status.update(self._now(instances) + self._progress)
+                self._left = "" if over else self._time_left(instances, changed - started, started)
+                self._tell(instances)
+                if over:
+                    break
+                self._examine()
+                status.update(", ".join(filter(None, [self._now(instances) + self._progress, self._left])))
                 time.sleep(pause(time.monotonic() - changed))
         failed = [self._failed(task) for task in instances if task["state"] == "failed"]
         return EndedRun(state, time.monotonic() - started, failed)
 
+    def _examine(self) -> None:
+        """The API server outlives a scheduler that died; the run would be "running" for ever."""
+        now = time.monotonic()
+        if now - self._examined < _HEALTH_EVERY:
+            return
+        self._examined = now
+        if self.client.is_healthy():
+            self._well = now
+        elif now - self._well > _SILENCE:
+            raise StorageUnavailable(
+                "Airflow's scheduler, DAG processor or database has gone silent", where=self.client.url,
+                found=f"for {now - self._well:.0f} s, waited for {_SILENCE:.0f} s",
+                do="Read .local/logs/airflow.log; `make down`, then `make demo`: the data are kept.",
+            )  # fmt: skip
+
+    def _time_left(self, instances: list[dict[str, Any]], since: float, started: float) -> str:
+        left = seconds_left(instances, self.films, since, time.monotonic() - started)
+        return "" if left is None else f"about {in_words(left)} left"
+
     def _tell(self, instances: list[dict[str, Any]]) -> None:
         for task in sorted(instances, key=lambda task: task["end_date"] or "9999"):
-            if task["state"] in (*_ENDED, "running"):
+            if task["state"] in (*ENDED, "running"):
                 self._tell_progress(task)
             key = (task["task_id"], task["map_index"])
-            if task["state"] in _ENDED and key not in self._told:
+            if task["state"] in ENDED and key not in self._told:
                 self._told.add(key)
                 self._tell_end(task)
 
@@ -92,7 +121,8 @@ class RunFollower:
             said = f"{task['duration'] or 0:6.1f} s"
         else:
             said = f"{state.replace('_', ' ')}"
-        self.console.print(f"  {_MARKS.get(state, '[dim]-[/]')} {_name(task):<46} {said:>9}", highlight=False)
+        line = f"  {_MARKS.get(state, '[dim]-[/]')} {_name(task):<46} {said:>9}  {self._left}"
+        self.console.print(line.rstrip(), highlight=False)
         if task["task_id"] == "validate_batch" and state == "success":
             self.on_batch(str(task["rendered_map_index"]))
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pneumo_tasks.errors import BadConfiguration, StorageUnavailable
 from pneumo_tasks.local.ports import free_ports
+from pneumo_tasks.local.seaweedfs_security import write_security
+from pneumo_tasks.storage.local_disk import make_folder
 
 # Each bucket takes volumes of its own, seven at a time unless told; small buckets need one.
 _GROWTH = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
@@ -35,16 +37,19 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
     process leads its own session, so that it can be stopped whole. Raises BadConfiguration where the
     ``weed`` binary is not installed, StorageUnavailable where it does not come up.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    write_security(folder.resolve())
     s3, master, volume, filer = free_ports(4)
     identities = folder / "identities.json"
     access_key, secret_key = _credentials(identities)
     data = folder / "data"
-    data.mkdir(exist_ok=True)
+    make_folder(data)
     command = [
         _weed(), "-logtostderr", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+        # Nothing of ours speaks HTTP with the filer, which would read and write every object for anybody.
+        "-filer.disableHttp", f"-filer.localSocket={data / 'filer.sock'}", "-s3.iam=false",
         "-master.volumeSizeLimitMB=256", "-volume.max=20000", "-master.telemetry=false",
     ]  # fmt: skip
     with (folder / "weed.log").open("ab") as log:
@@ -55,6 +60,7 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
             stdin=subprocess.DEVNULL,
             cwd=folder,
             start_new_session=True,
+            umask=0o077,
             env={**os.environ, **_GROWTH},
         )
     server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key, process.pid)

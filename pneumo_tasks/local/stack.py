@@ -10,6 +10,7 @@
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
 from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.processes import StartedProcess, stop
+from pneumo_tasks.storage.local_disk import make_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
@@ -92,7 +94,7 @@ class Place:
 
 
 def up(place: Place, bucket: str, run: Mapping[str, str], say: Say = print) -> Stack:
-    """Start S3 and Airflow and return when both answer; ``run`` are variables for the tasks.
+    """Start S3 and Airflow and return when both answer; ``run`` are variables that go before ours.
 
     Refuses (BadConfiguration) where the recorded stack still runs; what is left of one that broke
     is stopped first. Where starting fails or is interrupted, everything started so far is stopped.
@@ -155,7 +157,8 @@ def _end(process: StartedProcess) -> int:
 def _start(
     place: Place, bucket: str, run: Mapping[str, str], started: list[StartedProcess], say: Say
 ) -> Stack:
-    place.logs.mkdir(parents=True, exist_ok=True)
+    for folder in (place.local, place.logs, place.airflow_home):
+        make_folder(folder)
     say("Starting the S3 server (SeaweedFS)")
     s3 = seaweedfs.start(place.local / "s3")
     started.append(StartedProcess.of("SeaweedFS", s3.pid))
@@ -188,7 +191,8 @@ def _environment(place: Place, s3: seaweedfs.S3Server, bucket: str, run: Mapping
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        **run,
+        "PNEUMO_TEST_SENDERS": "*",  # there is one sender: who started it
+        "PNEUMO_WEIGHTS_PLACES": str(place.local / "weights"),
         "KERAS_HOME": str(keras_home(place)),
         "PNEUMO_CACHE_FOLDER": str(place.local / "cache"),
         "MPLCONFIGDIR": str(place.local / "matplotlib"),
@@ -196,6 +200,7 @@ def _environment(place: Place, s3: seaweedfs.S3Server, bucket: str, run: Mapping
         "GX_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         **airflow,
+        **run,
     }
 
 
@@ -207,6 +212,17 @@ def keras_home(place: Place) -> Path:
     return usual if any((usual / "models").glob("vgg16*")) else place.local / "keras"
 
 
+def is_well(place: Place, stack: Stack, patience: float = 60.0) -> bool:
+    """Whether Airflow's parts answer: its main process outlives a scheduler that died inside it."""
+    deadline = time.monotonic() + patience
+    client = place.client(stack)
+    while not client.is_healthy():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1)
+    return True
+
+
 def describe(place: Place) -> list[str]:
     """What runs, where, and how to sign in, a line each."""
     stack = place.read()
@@ -216,6 +232,8 @@ def describe(place: Place) -> list[str]:
         f"{process.name}: {'running' if process.is_running() else 'broken'}, pid {process.pid}"
         for process in stack.processes
     ]
+    if stack.is_running() and not is_well(place, stack, patience=0):
+        lines.append("A part of Airflow does not answer: `make down`, then `make demo`, if that lasts.")
     password = airflow_server.password(place.airflow_home)
     return [
         *lines,

@@ -10,18 +10,21 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pneumo_tasks.errors import BadData, ConditionFailed, CorruptArtefact, StorageUnavailable
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.numbered import Numbered, read_row, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
 MOST_BYTES, MOST_ROWS = 32 * 2**20, 200_000
 REQUIRED = ("version", "study", "probability")
 OPTIONAL = ("patient", "site", "diagnosis")
 _ATTEMPTS = 50
+_NUMBERED = Numbered("the imported outcomes", layout.outcomes, partial(layout.sum_of, layout.OUTCOME_SUMS))
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
@@ -135,6 +138,7 @@ def import_outcomes(store: ObjectStore, rows: list[Outcome], by: str) -> Import:
             store.put_if_absent(layout.outcomes(new.seq), canonical_json(new.model_dump(mode="json")))
         except ConditionFailed:
             continue  # somebody else imported meanwhile: this one comes behind it
+        sum_up(store, _NUMBERED, new.seq)
         return new
     raise StorageUnavailable(
         "the outcomes could not be written",
@@ -150,14 +154,10 @@ def read_imports(store: ObjectStore) -> list[Import]:
 
 
 def _checked(store: ObjectStore) -> Iterator[Import]:
-    keys = {listed.key for listed in store.list_objects(layout.OUTCOMES)}
-    for seq in range(1, len(keys) + 1):
-        key = layout.outcomes(seq)
-        if key not in keys:
-            raise CorruptArtefact("an import of outcomes is missing", where=key, found=f"{len(keys)} imports")
-        found = Import.model_validate(store.read_json(key))
-        if found.seq != seq or found.sha256 != sha256(
-            canonical_json([row.model_dump() for row in found.rows])
-        ):
-            raise CorruptArtefact("an import of outcomes was changed", where=key)
+    documents = read_row(store, _NUMBERED, layout.OUTCOMES, layout.OUTCOME_SUMS)
+    for seq, document in enumerate(documents, 1):
+        found = Import.model_validate(document)
+        rows = canonical_json([row.model_dump() for row in found.rows])
+        if found.seq != seq or found.sha256 != sha256(rows):
+            raise CorruptArtefact("an import of outcomes was changed", where=layout.outcomes(seq))
         yield found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.monitoring.bounds import confidence_sequence
+from pneumo_tasks.evaluation.confidence import PatientShare
 from pneumo_tasks.monitoring.detector import Stream, Watch, Week
 from pneumo_tasks.monitoring.outcomes import Import, Outcome
 from pneumo_tasks.settings import LABELS
@@ -36,17 +36,6 @@ class Promise:
     chance: float
 
 
-class Share(BaseModel):
-    """A share over patients with bounds that hold at every moment at once; None before the first."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float | None
-    low: float
-    high: float
-    patients: int
-
-
 class Prospective(BaseModel):
     """What the imports say. ``alarm`` opens a review; nothing is retrained or rolled back by it."""
 
@@ -56,9 +45,9 @@ class Prospective(BaseModel):
     studies: int
     unlabelled: int
     weeks: int
-    recall: Share
-    specificity: Share
-    alarm_rate: Share
+    recall: PatientShare
+    specificity: PatientShare
+    alarm_rate: PatientShare
     evidence: float
     needed: float
     alarm: bool
@@ -66,8 +55,12 @@ class Prospective(BaseModel):
     loudest: tuple[str, ...]
 
 
-def prospective(imports: Sequence[Import], reference: Reference, promise: Promise) -> Prospective:
+def prospective(
+    imports: Sequence[Import], reference: Reference, promise: Promise, reviewed: int = 0
+) -> Prospective:
     """The figures of one version, and the state of its watch after the last import.
+
+    The watch begins anew behind import ``reviewed``: what a person has answered for raises no alarm again.
 
     Figures use the diagnosis that is known now. The watch counts each study once, in the week in which its
     first diagnosis arrived: a later correction changes the figures and not what was watched already.
@@ -76,7 +69,7 @@ def prospective(imports: Sequence[Import], reference: Reference, promise: Promis
     for row in _rows(imports, reference.version):
         known[row.study] = row if row.diagnosis or row.study not in known else known[row.study]
     labelled = [row for row in known.values() if row.diagnosis]
-    watch, weeks, first_alarm = _watched(imports, reference, promise)
+    watch, weeks, first_alarm = _watched(imports, reference, promise, reviewed)
     return Prospective(
         version=reference.version,
         studies=len(known),
@@ -91,7 +84,7 @@ def prospective(imports: Sequence[Import], reference: Reference, promise: Promis
         needed=1.0 / promise.chance,
         alarm=first_alarm is not None,
         first_alarm=first_alarm,
-        loudest=tuple(watch.loudest[:3]),
+        loudest=tuple(name for name in watch.loudest[:3] if watch.detectors[name].evidence > 0),
     )
 
 
@@ -100,7 +93,7 @@ def _rows(imports: Iterable[Import], version: str) -> Iterable[Outcome]:
 
 
 def _watched(
-    imports: Sequence[Import], reference: Reference, promise: Promise
+    imports: Sequence[Import], reference: Reference, promise: Promise, reviewed: int
 ) -> tuple[Watch, int, str | None]:
     """The watch after every week with a new diagnosis, their number, and the first week of an alarm."""
     arrivals: dict[str, list[Outcome]] = defaultdict(list)
@@ -109,7 +102,8 @@ def _watched(
         for row in one.rows:
             if row.version == reference.version and row.diagnosis and row.study not in judged:
                 judged.add(row.study)
-                arrivals[one.week].append(row)
+                if one.seq > reviewed:
+                    arrivals[one.week].append(row)
     sites = sorted({row.site for rows in arrivals.values() for row in rows if row.site})
     watch = Watch(_streams(reference, promise, sites), promise.chance)
     first_alarm = None
@@ -154,10 +148,8 @@ def _errors(rows: Sequence[Outcome], threshold: float, positive: bool) -> Week:
     return Week(sum(1 - share for share in right), len(right))
 
 
-def _share(rows: Sequence[Outcome], threshold: float, positive: bool) -> Share:
-    right = _right_by_patient(rows, threshold, positive)
-    low, high = confidence_sequence(sum(right), len(right))
-    return Share(value=sum(right) / len(right) if right else None, low=low, high=high, patients=len(right))
+def _share(rows: Sequence[Outcome], threshold: float, positive: bool) -> PatientShare:
+    return PatientShare.of(_right_by_patient(rows, threshold, positive))
 
 
 def _right_by_patient(rows: Sequence[Outcome], threshold: float, positive: bool) -> list[float]:

@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.monitoring.outcomes import read_imports
+from pneumo_tasks.monitoring.outcomes import Import, read_imports
 from pneumo_tasks.monitoring.prospective import Promise, Prospective, Reference, prospective
+from pneumo_tasks.monitoring.reviews import read_reviews, reviewed_imports
 from pneumo_tasks.promotion.registry.champion import Champion, read_champion
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -22,11 +23,18 @@ def watch_champion(settings: Settings, store: ObjectStore) -> Prospective | None
     champion = read_champion(store)
     if champion is None:
         return None
-    reference, promise = _reference(store, champion), promise_of(settings)
-    imports = read_imports(store)
-    found = prospective(imports, reference, promise)
-    asked = sha256(canonical_json({**asdict(reference), **asdict(promise)}))[:8]
-    key = layout.watched(champion.version, f"{len(imports):08d}-{asked}")
+    return watch_version(settings, store, reference_of(store, champion), read_imports(store))
+
+
+def watch_version(
+    settings: Settings, store: ObjectStore, reference: Reference, imports: list[Import]
+) -> Prospective:
+    """The same for a version and imports that the caller has read, so that both speak of one state."""
+    promise = promise_of(settings)
+    reviewed = reviewed_imports(read_reviews(store, reference.version))
+    found = prospective(imports, reference, promise, reviewed)
+    asked = sha256(canonical_json({**asdict(reference), **asdict(promise), "reviewed": reviewed}))[:8]
+    key = layout.watched(reference.version, f"{len(imports):08d}-{asked}")
     store.put_once(key, canonical_json(found.model_dump(mode="json")))
     return found
 
@@ -50,7 +58,8 @@ def sentence(found: Prospective) -> str:
     return f"quiet: {found.weeks} weeks, {evidence}"
 
 
-def _reference(store: ObjectStore, champion: Champion) -> Reference:
+def reference_of(store: ObjectStore, champion: Champion) -> Reference:
+    """What the champion reached on the locked test set when it was promoted, its digest checked."""
     key = layout.model(champion.version, "evaluation.json")
     body = store.read_verified(key, champion.manifest.files["evaluation.json"])
     test = Evaluation.model_validate_json(body).test

@@ -19,6 +19,8 @@ class Approval(BaseModel):
     by: str = Field(min_length=1, max_length=200)
     reason: str = Field("", max_length=2000)
     at: str = Field(default_factory=journal.now)
+    # What the UI says of the person; never written, for it is nobody's word but the moment's.
+    roles: tuple[str, ...] = Field((), exclude=True)
 
     @property
     def sentence(self) -> str:

@@ -13,25 +13,13 @@ New test patients refill the budget, because they are films that no promotion wa
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import norm
 
+from pneumo_tasks.evaluation.comparison import Pairs
 from pneumo_tasks.evaluation.paired_bound import films_needed, score_bound
-
-Standing = Literal["free", "sideways", "refused", "spent"]
-
-
-class Change(BaseModel):
-    """Candidate against another version on the films of one class, at the effective number of films."""
-
-    model_config = ConfigDict(frozen=True)
-
-    gained: float = Field(ge=0)
-    lost: float = Field(ge=0)
-    films: float = Field(gt=0)
 
 
 class ErrorBudget(BaseModel):
@@ -62,26 +50,14 @@ class ErrorBudget(BaseModel):
         """
         return max(0, asked - math.floor(self.steps * new_patients / patients))
 
-    def standing(self, against: Sequence[Mapping[str, Change]], asked: int, by_name: bool) -> Standing:
-        """May the candidate be promoted, and does that cost?
-
-        ``against`` holds its changes to the champion, the best version so far and the original, by
-        class (``recall``, ``specificity``). ``by_name``: somebody asked for a sideways step.
-        """
-        if all(change.gained >= change.lost for other in against for change in other.values()):
-            return "free"
-        if not by_name:
-            return "refused"
-        if asked >= self.steps:
-            return "spent"
-        kept = (self.keeps(name, change) for other in against for name, change in other.items())
-        return "sideways" if all(kept) else "refused"
-
-    def keeps(self, name: str, change: Change) -> bool:
-        """A true loss of more than the margin is ruled out at the level of one asking."""
+    def bound(self, pairs: Pairs) -> float:
+        """The difference that is ruled out from below at the level of one asking."""
         z = float(norm.isf(self.level))
-        bound = float(score_bound(change.gained, change.lost, change.films, z))
-        return bound >= -self.margins[name]
+        return float(score_bound(pairs.gained, pairs.lost, pairs.films, z))
+
+    def keeps(self, name: str, pairs: Pairs) -> bool:
+        """A true loss of more than the margin is ruled out at the level of one asking."""
+        return self.bound(pairs) >= -self.margins[name]
 
     def patients_needed(self, differ: float = 0.0) -> dict[str, int]:
         """Independent patients of each class before an equal version passes a sideways step half the time.

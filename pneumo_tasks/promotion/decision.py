@@ -1,76 +1,43 @@
 """The decision: every run that gets this far leaves one, with the rules it rests on."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from pneumo_tasks import journal
 from pneumo_tasks.errors import ObjectMissing, PromotionRefused, UnsafeStore
-from pneumo_tasks.evaluation.evaluation import compare_again, read_evaluation
+from pneumo_tasks.evaluation.evaluation import compare_again
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.intervals import Interval
-from pneumo_tasks.evaluation.revisions import Revision, last_revision, revise
+from pneumo_tasks.evaluation.record import Recorded, read_evaluation, read_recorded
+from pneumo_tasks.evaluation.revisions import Revision, revise
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.gate import Rule, at_least, judge
+from pneumo_tasks.promotion.budget import ErrorBudget
+from pneumo_tasks.promotion.gate import as_agreed, at_least, judge
+from pneumo_tasks.promotion.judgement import (
+    Decided,
+    Decision,
+    Figures,
+    Judged,
+    decide,
+    read_decision,
+    read_judged,
+)
+from pneumo_tasks.promotion.protocol.governing import Governed, govern_run
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_pointer
-from pneumo_tasks.promotion.test_set import containment_rule
+from pneumo_tasks.promotion.registry.seals import append_sealed
+from pneumo_tasks.promotion.registry.signatures import sign_stored
+from pneumo_tasks.promotion.rule import Rule
+from pneumo_tasks.promotion.spending import Spending
+from pneumo_tasks.promotion.steps import past_askings, record_asking, step_rules, still_counting
+from pneumo_tasks.promotion.test_set import containment_rule, set_rules
+from pneumo_tasks.promotion.unseen_rule import unseen_rules
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
+__all__ = ["Decision", "Figures", "decide", "decide_promotion", "read_decision", "replay"]
+
 log = logging.getLogger(__name__)
-
-
-class Figures(BaseModel):
-    """What a list of runs shows of each: test figures, and the change against the champion in shares.
-
-    ``change`` is None where there was no champion; a figure is None where it is undefined.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    recall: float | None
-    precision: float | None
-    auc: float | None
-    recall_interval: Interval | None
-    change: dict[str, float | None] | None
-
-    @classmethod
-    def of(cls, evaluation: Evaluation) -> Self:
-        test, versus = evaluation.test, evaluation.champion
-        differences = versus.differences if versus else {}
-        return cls(
-            recall=test.recall,
-            precision=test.precision,
-            auc=test.auc,
-            recall_interval=evaluation.intervals.get("recall"),
-            change={name: found.value if found else None for name, found in differences.items()} or None,
-        )
-
-
-class Decision(BaseModel):
-    """``approved`` becomes a promotion only once promotion.json is written.
-
-    ``approval`` is a person's answer where one was asked; the rules stand beside it, not below it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    decision: Literal["approved", "rejected", "identical", "nothing-new"]
-    reason: str
-    rules: list[Rule]
-    snapshot_id: str | None
-    version: str | None
-    sha256: str | None = None
-    champion: str | None = None
-    decided_at: str
-    approval: Approval | None = None
-    figures: Figures | None = None
-    dry_run: bool = False
 
 
 def decide_promotion(
@@ -79,56 +46,81 @@ def decide_promotion(
     run_id: str,
     snapshot_id: str,
     approval: Approval | None = None,
-) -> dict[str, Any]:
+    measured: Revision | None = None,
+) -> Decided:
     """Judge the evaluation of ``run_id`` and write decision.json; a refusal also enters the ledger.
 
-    Returns {decision, reason, version}. A refused candidate is a result, not an error. Where the
+    ``measured`` is the evaluation as the task that made it passed it on.
+    A refused candidate is a result, not an error. Where the
     champion is no longer the one of the evaluation, the candidate is compared with the new one.
     ``approval`` is kept where a person had answered before this judgement. A dry run leaves
-    decision.json alone: no ledger entry, and the snapshot counts as undecided.
+    decision.json alone: no ledger entry, and the snapshot counts as undecided. BadConfiguration where
+    ``settings`` loosen the protocol: whoever called may have been told otherwise.
     """
-    evaluation, champion = read_evaluation(store, run_id), champion_ref(store)
+    governed = govern_run(settings, store, run_id)
+    settings = governed.settings
+    recorded, champion = read_recorded(store, run_id, measured), champion_ref(store, settings)
+    evaluation = recorded.evaluation
     if settled := _settled_before(store, evaluation):
-        return _referred(store, settled)
+        return _referred(settled)
     if champion is not None and (champion.version, champion.sha256) == (
         evaluation.version,
         evaluation.sha256,
     ):
-        return _referred(store, _record_identical(store, evaluation, settings.dry_run))
-    measured = evaluation.champion.version if evaluation.champion else None
-    if (champion.version if champion else None) != measured:
-        evaluation = compare_again(settings, store, evaluation, champion)
-    rules = [*judge(settings, evaluation), *containment_rule(store, evaluation), _store_rule(store)]
-    decision = decide(evaluation, rules).model_copy(
-        update={"approval": approval, "dry_run": settings.dry_run}
-    )
-    decision = _kept(store, decision)
+        return _referred(_record_identical(store, recorded, governed))
+    compared = evaluation.champion.version if evaluation.champion else None
+    if (champion.version if champion else None) != compared:
+        recorded = compare_again(settings, store, evaluation, champion)
+        evaluation = recorded.evaluation
+    rules, spending = _judged(store, governed, evaluation)
+    said = {"approval": approval, "spending": spending, "evaluation": recorded.document, **_under(governed)}
+    judged = _kept(settings, store, decide(evaluation, rules).model_copy(update=said))
+    decision = judged.decision
     if settings.dry_run:
-        return _referred(store, decision)
+        return _referred(judged)
     if rules[-1].verdict == "pass":  # a store that failed its own test has judged no candidate
         if decision.decision == "rejected":
-            _enter_refusal(store, decision, by="the gate")
+            _enter_refusal(settings, store, judged, by="the gate")
         _mark_decided(store, snapshot_id, decision)
     log.info("%s: %s", decision.decision, decision.reason)
-    return _referred(store, decision)
+    return _referred(judged)
 
 
-def _settled_before(store: ObjectStore, evaluation: Evaluation) -> Decision | None:
+def _judged(store: ObjectStore, governed: Governed, evaluation: Evaluation) -> tuple[list[Rule], Spending]:
+    """Every rule of the gate, the store's own last, and what is left of the error budget after them."""
+    settings, budget = governed.settings, governed.active.protocol.budget.spending()
+    asked = still_counting(budget, past_askings(store, evaluation.run_id), evaluation.test_patients)
+    steps, spending = step_rules(settings, budget, evaluation, asked)
+    if spending.sideways:
+        record_asking(store, evaluation, spending.sideways)
+    agreed = [*judge(settings, evaluation), as_agreed(settings, evaluation), *steps]
+    agreed += set_rules(governed.active.protocol.test_set, store, evaluation)
+    agreed += unseen_rules(settings, store, evaluation)
+    return [*agreed, *containment_rule(store, evaluation), _store_rule(store)], spending
+
+
+def _under(governed: Governed) -> dict[str, Any]:
+    active = governed.active
+    return {"dry_run": governed.settings.dry_run, "protocol": active.digest, "protocol_seq": active.seq}
+
+
+def _settled_before(store: ObjectStore, evaluation: Evaluation) -> Judged | None:
     """The decision by which this very candidate became the champion: it is never made again.
 
     Judged anew it would be compared with itself, and the approval that it had would be gone.
     """
     try:
-        decision = read_decision(store, evaluation.run_id)
+        judged = read_judged(store, evaluation.run_id)
     except ObjectMissing:
         return None
+    decision = judged.decision
     same = (decision.version, decision.sha256) == (evaluation.version, evaluation.sha256)
     if not same or decision.decision != "approved" or decision.dry_run:
         return None
-    return decision if promoted_before(store, decision) else None
+    return judged if promoted_before(store, decision) else None
 
 
-def promoted_before(store: ObjectStore, decision: Decision) -> ledger.Entry | None:
+def promoted_before(store: ObjectStore, decision: Decision) -> ledger.LedgerEntry | None:
     """The live entry by which the candidate of ``decision`` became the champion, replaced since or not.
 
     A candidate is a run, a version and a digest: another candidate of the same run is another one.
@@ -142,19 +134,22 @@ def promoted_before(store: ObjectStore, decision: Decision) -> ledger.Entry | No
     return found[-1] if found else None
 
 
-def _record_identical(store: ObjectStore, evaluation: Evaluation, dry_run: bool) -> Decision:
+def _record_identical(store: ObjectStore, recorded: Recorded, governed: Governed) -> Judged:
     """A candidate that is the champion already: nothing is promoted, and its ``since`` stays."""
+    evaluation = recorded.evaluation
     reason = "the candidate is the champion: the same weights, data, recipe and threshold"
     decision = decide(evaluation, []).model_copy(
-        update={"decision": "identical", "reason": reason, "dry_run": dry_run}
-    )
-    decision = _kept(store, decision)
-    if not dry_run:
-        _mark_decided(store, evaluation.snapshot_id, decision)
-    return decision
+        update={
+            "decision": "identical", "reason": reason, "evaluation": recorded.document, **_under(governed)
+        }
+    )  # fmt: skip
+    judged = _kept(governed.settings, store, decision)
+    if not decision.dry_run:
+        _mark_decided(store, evaluation.snapshot_id, judged.decision)
+    return judged
 
 
-def _kept(store: ObjectStore, decision: Decision) -> Decision:
+def _kept(settings: Settings, store: ObjectStore, decision: Decision) -> Judged:
     """Write the decision, unless the last one says the same at another time: then that one stays."""
     try:
         former = read_decision(store, decision.run_id)
@@ -162,60 +157,37 @@ def _kept(store: ObjectStore, decision: Decision) -> Decision:
         former = None
     if former is not None and former.model_copy(update={"decided_at": decision.decided_at}) == decision:
         decision = former
-    _write(store, decision)
-    return decision
+    return _write(settings, store, decision)
 
 
-def _referred(store: ObjectStore, decision: Decision) -> dict[str, Any]:
-    """What travels on: the outcome, the candidate, and which document says so."""
-    written = last_revision(store, decision.run_id, "decision")
-    facts = decision.model_dump(include={"decision", "reason", "version", "sha256"})
-    return {**facts, "document": written and written.model_dump()}
+def _referred(judged: Judged) -> Decided:
+    return Decided.of(judged.decision, judged.document)
 
 
-def decide(evaluation: Evaluation, rules: Sequence[Rule]) -> Decision:
-    """Approved if every rule passes; pure but for the time."""
-    failed = [rule for rule in rules if rule.verdict == "fail"]
-    return Decision(
-        run_id=evaluation.run_id,
-        decision="rejected" if failed else "approved",
-        reason="; ".join(map(_said, failed)) or f"all {len(rules)} rules passed",
-        rules=list(rules),
-        snapshot_id=evaluation.snapshot_id,
-        version=evaluation.version,
-        sha256=evaluation.sha256,
-        champion=evaluation.champion and evaluation.champion.version,
-        decided_at=journal.now(),
-        figures=Figures.of(evaluation),
-    )
-
-
-def reject_candidate(store: ObjectStore, run_id: str, approval: Approval) -> dict[str, Any]:
+def reject_candidate(settings: Settings, store: ObjectStore, run_id: str, approval: Approval) -> Decided:
     """Record that a person refused an approved candidate: in decision.json, and in the ledger.
 
-    Returns {decision, reason, version}; the champion stays. A repetition changes nothing.
+    The champion stays. A repetition changes nothing.
     PromotionRefused where the candidate is not waiting for an answer.
     """
-    decision = read_decision(store, run_id)
-    if decision.decision == "approved":
+    judged = read_judged(store, run_id)
+    if judged.decision.decision == "approved":
         refusal = {"decision": "rejected", "reason": approval.sentence, "approval": approval}
-        decision = decision.model_copy(update=refusal)
-        _write(store, decision)
+        judged = _write(settings, store, judged.decision.model_copy(update=refusal))
+    decision = judged.decision
     if decision.decision == "rejected" and decision.approval is not None:
-        _enter_refusal(store, decision, by=decision.approval.by)
+        _enter_refusal(settings, store, judged, by=decision.approval.by)
     elif decision.approval is None or decision.approval.verdict != "reject":
         raise PromotionRefused(
             "there is no approved candidate to refuse", where=layout.run(run_id), found=decision.decision
         )
     log.info("rejected: %s", decision.reason)
-    return _referred(store, decision)
+    return _referred(judged)
 
 
-def record_approval(store: ObjectStore, decision: Decision, approval: Approval) -> Decision:
+def record_approval(settings: Settings, store: ObjectStore, decision: Decision, approval: Approval) -> Judged:
     """Write a person's consent beside the gate's decision; returns the decision as it stands."""
-    decision = decision.model_copy(update={"approval": approval})
-    _write(store, decision)
-    return decision
+    return _write(settings, store, decision.model_copy(update={"approval": approval}))
 
 
 def replay(settings: Settings, store: ObjectStore, run_id: str) -> Decision:
@@ -224,7 +196,10 @@ def replay(settings: Settings, store: ObjectStore, run_id: str) -> Decision:
     The evidence stays as it was measured: only limits can be tried out, not another threshold.
     """
     evaluation = read_evaluation(store, run_id)
-    return decide(evaluation, [*judge(settings, evaluation), *containment_rule(store, evaluation)])
+    # A replay asks for no sideways step: nothing is spent by trying.
+    steps, _ = step_rules(settings.model_copy(update={"sideways": ""}), ErrorBudget(), evaluation, 0)
+    judged = [*judge(settings, evaluation), *steps, *unseen_rules(settings, store, evaluation)]
+    return decide(evaluation, [*judged, *containment_rule(store, evaluation)])
 
 
 def record_nothing_new(store: ObjectStore, run_id: str, snapshot_id: str | None, reason: str) -> Decision:
@@ -238,20 +213,21 @@ def record_nothing_new(store: ObjectStore, run_id: str, snapshot_id: str | None,
         version=None,
         decided_at=journal.now(),
     )
-    _write(store, decision)
+    revise(store, decision.run_id, "decision", decision.model_dump(mode="json"))
     return decision
 
 
-def read_decision(store: ObjectStore, run_id: str) -> Decision:
-    return Decision.model_validate(store.read_json(layout.run(run_id, "decision.json")))
+def _write(settings: Settings, store: ObjectStore, decision: Decision) -> Judged:
+    """Write the decision as a revision, and sign that where a key is set."""
+    written = revise(store, decision.run_id, "decision", decision.model_dump(mode="json"))
+    sign_stored(settings, store, written.key)
+    return Judged(decision, written)
 
 
-def _write(store: ObjectStore, decision: Decision) -> Revision:
-    return revise(store, decision.run_id, "decision", decision.model_dump(mode="json"))
-
-
-def _enter_refusal(store: ObjectStore, decision: Decision, by: str) -> None:
-    ledger.append(
+def _enter_refusal(settings: Settings, store: ObjectStore, judged: Judged, by: str) -> None:
+    decision = judged.decision
+    append_sealed(
+        settings,
         store,
         ledger.NewEntry(
             kind="rejected",
@@ -262,7 +238,7 @@ def _enter_refusal(store: ObjectStore, decision: Decision, by: str) -> None:
             by=by,
             reason=decision.reason,
             approval=decision.approval,
-            decision=last_revision(store, decision.run_id, "decision"),
+            decision=judged.document,
         ),
     )
 
@@ -282,12 +258,3 @@ def _store_rule(store: ObjectStore) -> Rule:
     except UnsafeStore as error:
         return at_least("store honours conditions", 0, 1, str(error))
     return at_least("store honours conditions", 1, 1, why)
-
-
-def _said(rule: Rule) -> str:
-    if rule.value is None or rule.margin is None:
-        return f"{rule.name} has {rule.why}"
-    if (rule.value, rule.limit) == (0, 1):
-        return f"{rule.name}: no, {rule.why}"
-    side = "below" if rule.value < rule.limit else "above"
-    return f"{rule.name} {rule.value:.4g} is {abs(rule.margin):.2g} {side} its limit {rule.limit:g}"

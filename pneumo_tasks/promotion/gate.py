@@ -5,15 +5,15 @@ A value that is missing or not finite fails its rule: a gate that cannot see sta
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from pneumo_tasks.evaluation.comparison import Comparison
 from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.evaluation.gaps import FIGURES, slice_gaps
+from pneumo_tasks.evaluation.independence import Overlap
 from pneumo_tasks.evaluation.paired_bound import films_needed, smallest_bound
+from pneumo_tasks.promotion.prevalence import precision_at, precision_interval
+from pneumo_tasks.promotion.rule import Rule
 from pneumo_tasks.settings import LABELS, Settings
-
-Verdict = Literal["pass", "fail"]
 
 # Float32 sums in another order on another machine; a real difference of models is far greater.
 PARITY = 1e-3
@@ -21,24 +21,13 @@ PARITY = 1e-3
 # The settings that a replay may try out.
 LIMITS = (
     *("min_recall", "min_precision", "min_auc", "min_recall_bound", "min_precision_bound"),
-    *("recall_margin", "precision_margin", "min_test_patients"),
+    *("min_specificity", "min_precision_at_prevalence", "stated_prevalence", "min_unseen_recall"),
+    *("recall_margin", "precision_margin", "min_test_patients", "free_step"),
     *("original_recall_margin", "original_precision_margin"),
     *("slice_min_images", "slice_min_recall", "slice_min_specificity"),
+    *("slice_max_recall_gap", "slice_max_specificity_gap"),
     *("max_occlusion_shift", "max_latency_seconds", "max_memory_mb"),
 )
-
-
-class Rule(BaseModel):
-    """A verdict with what it rests on; ``margin`` is how far inside (+) or outside (-) the limit."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    value: float | None
-    limit: float
-    margin: float | None
-    verdict: Verdict
-    why: str
 
 
 def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
@@ -46,10 +35,16 @@ def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
     return [
         *_enough_patients(settings, evaluation),
         *_floors(settings, evaluation),
-        *_not_inferior(settings, evaluation, "champion", ""),
-        *_not_inferior(settings, evaluation, "original", "original_"),
+        *_floors_at_any_mix(settings, evaluation),
+        *_not_inferior(settings, evaluation, evaluation.champion, "champion", ""),
+        *_not_inferior(settings, evaluation, evaluation.original, "original", "original_"),
+        *_not_below_the_best(settings, evaluation),
         *_slices(settings, evaluation),
+        *_gaps(settings, evaluation),
         *_independence(evaluation),
+        *_unseen(settings, evaluation.champion, "champion"),
+        *_unseen(settings, evaluation.original, "original"),
+        *(rule for other in evaluation.rivals for rule in _unseen(settings, other, other.version)),
         *_serving(settings, evaluation),
         at_most(
             "AUC shift with the rim masked",
@@ -58,6 +53,17 @@ def judge(settings: Settings, evaluation: Evaluation) -> list[Rule]:
             f"the outer {evaluation.occlusion.rim:.0%} of a film holds no lung",
         ),
     ]
+
+
+def as_agreed(settings: Settings, evaluation: Evaluation) -> Rule:
+    """The evidence was made as the settings say: threshold policy, its target, and resamples enough."""
+    point, policy = evaluation.operating_point, settings.threshold_policy
+    targets = {"target_recall": settings.target_recall, "cost": settings.missed_case_price}
+    asked = (policy, targets.get(policy))
+    kept = (point.policy, point.target) == asked and evaluation.resamples >= settings.resamples
+    found = f"found {point.policy} {point.target or ''} with {evaluation.resamples} resamples"
+    why = f"the protocol says {asked[0]} {asked[1] or ''} with {settings.resamples} resamples; {found}"
+    return at_least("evidence made as agreed", float(kept), 1, why)
 
 
 def at_least(name: str, value: float | None, limit: float, why: str) -> Rule:
@@ -99,14 +105,44 @@ def _floors(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
             )
 
 
+def _floors_at_any_mix(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    """Judged where somebody set a floor: the share of ill films in the test set cannot move them."""
+    test, found = evaluation.test, evaluation.intervals
+    if settings.min_specificity > 0:
+        why = "share of the healthy that raise no alarm"
+        yield at_least("test specificity", test.specificity, settings.min_specificity, why)
+    if settings.min_precision_at_prevalence > 0:
+        share = settings.stated_prevalence
+        recall, specificity = ((getattr(test, name), found.get(name)) for name in ("recall", "specificity"))
+        ends = precision_interval(recall, specificity, share)
+        said = f"; 95 % interval {ends.low:.3f} to {ends.high:.3f}" if ends else ""
+        yield at_least(
+            f"precision at a prevalence of {share * 100:g} %",
+            precision_at(test.recall, test.specificity, share),
+            settings.min_precision_at_prevalence,
+            f"share of the alarms that are right where so many are ill{said}",
+        )
+
+
+def _not_below_the_best(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    """The version that leaves the candidate least room, of those that were the best so far."""
+    if evaluation.rivals:
+
+        def room(other: Comparison) -> float:
+            found = [other.differences.get(name) for name in ("recall", "precision")]
+            return min((difference.bound if difference else -1.0) for difference in found)
+
+        best = min(evaluation.rivals, key=room)
+        yield from _not_inferior(settings, evaluation, best, "best so far", "original_")
+
+
 def _not_inferior(
-    settings: Settings, evaluation: Evaluation, role: Literal["champion", "original"], prefix: str
+    settings: Settings, evaluation: Evaluation, other: Comparison | None, role: str, prefix: str
 ) -> Iterator[Rule]:
     """On the same images: with 95 % confidence no more than the margin is lost to the other version.
 
     Steps that the champion allows one by one add up; the original allows only their sum.
     """
-    other = evaluation.champion if role == "champion" else evaluation.original
     if other is None:
         return
     for name in ("recall", "precision"):
@@ -146,9 +182,47 @@ def _slices(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
             yield at_least(f"worst slice {name}", worst, floor, where)
 
 
+def _gaps(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:
+    """The widest gap of any kind of slice, where somebody set a limit; slices too small are no gap."""
+    gaps = slice_gaps(evaluation.slices, settings.slice_min_images)
+    for figure in FIGURES:
+        limit: float = getattr(settings, f"slice_max_{figure}_gap")
+        widest = next((gap for gap in gaps if gap.figure == figure), None)
+        if widest and limit < 1:
+            where = f"{widest.by}: {widest.best} against {widest.worst}"
+            yield at_most(f"widest gap of {figure} among slices", widest.value, limit, where)
+
+
 def _independence(evaluation: Evaluation) -> Iterator[Rule]:
     for check in evaluation.independence:
         yield at_most(f"independence: {check.name}", check.value, check.limit, "train and test share nothing")
+    found = evaluation.overlap
+    yield at_most(
+        "independence: test films that the candidate has seen",
+        found.films if found else None,
+        0,
+        _why_seen(found, "neither a test film nor another film of its patient was trained on"),
+    )
+
+
+def _unseen(settings: Settings, other: Comparison | None, role: str) -> Iterator[Rule]:
+    """Where the other model has seen test films, or nobody can tell, enough patients must remain."""
+    if other is None or (other.overlap and other.overlap.films == 0):
+        return
+    found = other.overlap
+    for label in LABELS:
+        yield at_least(
+            f"test patients that the {role} has not seen, {label}",
+            found.unseen.get(label) if found else None,
+            settings.min_test_patients,
+            _why_seen(found, f"the {role} is compared on films that it was not trained on, and on no other"),
+        )
+
+
+def _why_seen(found: Overlap | None, why: str) -> str:
+    if found is None:
+        return f"{why}; this evaluation did not look: clear evaluate_candidate"
+    return f"{why}; {found.fault}" if found.fault else why
 
 
 def _serving(settings: Settings, evaluation: Evaluation) -> Iterator[Rule]:

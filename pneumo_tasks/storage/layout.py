@@ -1,112 +1,57 @@
 """The bucket's map: every key Pneumo reads or writes is named here and nowhere else.
 
 All functions are pure. Identifiers that come from outside (batch ids, run ids, versions) are
-checked by ``identifier`` before they become part of a key, so no key can leave its folder.
+checked by ``identifier`` before they become part of a key, so no key can leave its folder
+(``identifiers`` says what they may look like).
 """
 
 import re
 
-from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.storage.identifiers import COMPARED as COMPARED
+from pneumo_tasks.storage.identifiers import check_run_id as check_run_id
+from pneumo_tasks.storage.identifiers import former_run_key as former_run_key
+from pneumo_tasks.storage.identifiers import identifier as identifier
+from pneumo_tasks.storage.identifiers import is_identifier as is_identifier
+from pneumo_tasks.storage.identifiers import is_run_key as is_run_key
+from pneumo_tasks.storage.identifiers import run_key as run_key
+from pneumo_tasks.storage.identifiers import run_of as run_of
 
 CHAMPION = "champion.json"
 LEDGER = "ledger/"
 LEDGER_COPY = "ledger-copy.json"
+SEALS = "ledger-seals/"
 INCOMING = "incoming/"
 VALIDATIONS = "validations/"
+QUARANTINE = "quarantine/"
 VALIDATIONS_BEGUN = "validations-begun/"
 WITHDRAWALS = "withdrawals/"
 CATALOGUE = "catalogue/"
+FACT_SUMS = f"{CATALOGUE}facts/"
 DATASETS = "datasets/"
+FEATURES = "features/"
 RUNS = "runs/"
 RUN_INDEX = "run-index/"
 RUN_CATALOGUE = "run-catalogue.json.gz"
 TEST_SETS = "test-sets/"
 MODELS = "models/"
-COMPARED = "compare."
 PROTOCOLS = "protocols/"
+ERROR_BUDGET = "error-budget/"
+ANSWERS = "answers/"
 OUTCOMES = "outcomes/"
+OUTCOME_SUMS = "outcome-sums/"
+OUTCOME_FILES = "incoming-outcomes/"
+WATCH_EVIDENCE = "watch-evidence/"
 REGISTER = "register/register.json"
 REGISTERED = "register/patients/"
+REGISTER_SUMS = "register/sums/"
+SEEN = "seen/patients/"
+SEEN_SUMS = "seen/sums/"
+UNSEEN = "unseen/"
+LATER = "later/"
+MATRICES = "matrix/"
 STORE_PROBES = "store-probes/"
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_LONGEST = 200
-_ODD = re.compile(r"[^A-Za-z0-9._-]|(?<=\.)\.|^[._-]")
-_ESCAPED = re.compile(r"~([0-9a-f]{2})")
 _LEDGER_ENTRY = re.compile(rf"{LEDGER}(\d{{8}})\.json")
-
-
-def identifier(value: str, kind: str) -> str:
-    """Return ``value`` if it is safe as one segment of a key.
-
-    Raises BadConfiguration for anything but 1-200 letters, digits, dots, dashes and underscores
-    that starts with a letter or a digit.
-    """
-    if not is_identifier(value):
-        raise BadConfiguration(
-            f"{value!r} is not a {kind}",
-            found="allowed: letters, digits, '.', '_', '-'; at most 200 characters",
-            do=f"Use another {kind}.",
-        )
-    return value
-
-
-def is_identifier(value: str) -> bool:
-    """Whether ``value`` can be an id of ours; a folder of another name was ordered by nobody."""
-    return _IDENTIFIER.fullmatch(value) is not None and ".." not in value
-
-
-def run_key(run_id: str) -> str:
-    """The segment of a key that belongs to this run id and to no other; ``run_of`` turns it back.
-
-    Letters, digits, dots, dashes and underscores stay; every other byte, a leading sign and a second
-    dot become ``~`` and two hex digits. BadConfiguration for an id that is empty or too long for a key.
-    """
-    key = _ODD.sub(lambda odd: "".join(f"~{byte:02x}" for byte in odd[0].encode()), run_id)
-    if not 1 <= len(key) <= _LONGEST:
-        raise BadConfiguration(
-            f"{run_id[:80]!r} is not a run id",
-            found=f"{len(key)} letters as a key, allowed are 1 to {_LONGEST}",
-            do="Use a shorter run id.",
-        )
-    return key
-
-
-def run_of(key: str) -> str:
-    """The run id that ``key`` was made from; BadConfiguration where no run id leads to it."""
-    run_id = re.sub(r"((?:~[0-9a-f]{2})+)", lambda found: _unescaped(found[0]), key)
-    if run_key(run_id) != key:
-        raise BadConfiguration(f"{key[:80]!r} is the folder of no run", do="Pneumo leaves it alone.")
-    return run_id
-
-
-def is_run_key(name: str) -> bool:
-    """Whether a folder below ``runs/`` has the name of a run; any other is not ours."""
-    try:
-        return bool(run_of(name))
-    except BadConfiguration:
-        return False
-
-
-def _unescaped(text: str) -> str:
-    return bytes(int(pair, 16) for pair in _ESCAPED.findall(text)).decode(errors="replace")
-
-
-def former_run_key(run_id: str) -> str:
-    """The segment that older releases used, which several run ids may share; for reading alone."""
-    return identifier(re.sub(r"[^A-Za-z0-9._-]", "-", run_id), "run id")
-
-
-def check_run_id(run_id: str) -> str:
-    """Return ``run_id`` if a run may have it; BadConfiguration where it is reserved or too long."""
-    run_key(run_id)
-    if run_id.startswith(COMPARED):
-        raise BadConfiguration(
-            f"run ids that begin with {COMPARED!r} are reserved",
-            found=run_id[:80],
-            do="They belong to `pneumo recipes compare`. Use another run id.",
-        )
-    return run_id
 
 
 def incoming(batch_id: str, path: str = "") -> str:
@@ -136,9 +81,9 @@ def catalogue_entry(seq: int) -> str:
     return f"{CATALOGUE}1/{seq:08d}.json"
 
 
-def catalogue_segment(size: int, last: int) -> str:
-    """``size`` entries in one object, up to the place ``last``; made again from them at any time."""
-    return f"{CATALOGUE}{size}/{last:08d}.json"
+def sum_of(folder: str, size: int, last: int, suffix: str = "json") -> str:
+    """What ``size`` numbered objects up to ``last`` say, in one; made again from them at any time."""
+    return f"{folder}{size}/{last:08d}.{suffix}"
 
 
 def catalogue_complete() -> str:
@@ -166,12 +111,39 @@ def is_withdrawal(key: str) -> bool:
 
 
 def quarantine(batch_id: str, digest: str) -> str:
-    return f"quarantine/{identifier(batch_id, 'batch id')}/{identifier(digest, 'batch digest')}/rejected.csv"
+    return f"{QUARANTINE}{identifier(batch_id, 'batch id')}/{identifier(digest, 'batch digest')}/rejected.csv"
 
 
 def registered(seq: int) -> str:
     """The patients that one assembly saw for the first time."""
     return f"{REGISTERED}{seq:08d}.json"
+
+
+def seen(seq: int) -> str:
+    """The patients that training was about to learn from for the first time."""
+    return f"{SEEN}{seq:08d}.json"
+
+
+def unseen_scores(model_sha256: str, batch_id: str = "", sha256: str = "") -> str:
+    """What a model said of a batch before anybody trained on it; written once, under its own digest."""
+    return _part_of_table(UNSEEN, model_sha256, batch_id, sha256)
+
+
+def later_scores(model_sha256: str, batch_id: str = "", sha256: str = "") -> str:
+    """What a model said of a batch that it never learned from, asked after others did; written once."""
+    return _part_of_table(LATER, model_sha256, batch_id, sha256)
+
+
+def _part_of_table(table: str, model_sha256: str, batch_id: str, sha256: str) -> str:
+    folder = f"{table}{identifier(model_sha256, 'model digest')}/"
+    if not batch_id:
+        return folder
+    return f"{folder}{identifier(batch_id, 'batch id')}/{identifier(sha256, 'digest')}.parquet"
+
+
+def matrix(seq: int) -> str:
+    """Every kept version on every data set that it was not trained on, as it was at one time."""
+    return f"{MATRICES}{seq:08d}.json"
 
 
 def dataset(snapshot_id: str, name: str = "") -> str:
@@ -185,11 +157,11 @@ def dataset_decision(snapshot_id: str, run_id: str) -> str:
 
 def extractor(extractor_id: str, name: str) -> str:
     """What is known about all features of one extractor."""
-    return f"features/{identifier(extractor_id, 'extractor id')}/{name}"
+    return f"{FEATURES}{identifier(extractor_id, 'extractor id')}/{name}"
 
 
 def features(extractor_id: str, shard_id: str, name: str = "") -> str:
-    return f"features/{identifier(extractor_id, 'extractor id')}/{identifier(shard_id, 'shard id')}/{name}"
+    return f"{FEATURES}{identifier(extractor_id, 'extractor id')}/{identifier(shard_id, 'shard id')}/{name}"
 
 
 def template(method: str, name: str) -> str:
@@ -209,6 +181,11 @@ def run_entry(run_id: str) -> str:
 def revision(run_id: str, kind: str, number: int) -> str:
     """The n-th decision or evaluation of a run, written once; ``decision.json`` is a copy of the last one."""
     return run(run_id, f"revisions/{kind}-{number:04d}.json")
+
+
+def evidence(run_id: str, kind: str, digest: str, suffix: str) -> str:
+    """What a document of a run rests on, under its digest, written once."""
+    return run(run_id, f"revisions/{kind}-{identifier(digest, 'digest')[:16]}.{suffix}")
 
 
 def comparison(comparison_id: str) -> str:
@@ -235,14 +212,51 @@ def protocol_proposal(digest: str, after: int) -> str:
     return f"{PROTOCOLS}{identifier(digest, 'protocol')}.proposal-{after:08d}.json"
 
 
+def change_proposal(kind: str, subject: str, after: int) -> str:
+    """Who wants a change by hand after ledger entry ``after``, while a second person is asked."""
+    return f"proposals/{kind}/{run_key(subject)}.{after:08d}.json"
+
+
+def asking(run_id: str) -> str:
+    """A run asked for a sideways step, and so spent a part of the error budget."""
+    return f"{ERROR_BUDGET}{run_key(run_id)}.json"
+
+
+def answers(run_id: str) -> str:
+    return f"{ANSWERS}{run_key(run_id)}/"
+
+
+def answer(run_id: str, number: int) -> str:
+    """What a person answered to a run's question number ``number``."""
+    return f"{answers(run_id)}{number:04d}.json"
+
+
 def signature_of(key: str) -> str:
-    """The signature of the JSON document at ``key``, beside it."""
+    """The signature of the JSON document at ``key``, beside it; an entry's is in ``ledger-seals/``."""
+    if is_ledger_entry(key):
+        return f"{SEALS}{key.removeprefix(LEDGER)}"
     return f"{key.removesuffix('.json')}.sig.json"
 
 
 def outcomes(seq: int) -> str:
     """One import of outcomes: what the live model said, and what was confirmed."""
     return f"{OUTCOMES}{seq:08d}.json"
+
+
+def outcome_file(name: str) -> str:
+    """A file of outcomes that somebody put into the bucket; the next watch imports it."""
+    return f"{OUTCOME_FILES}{identifier(name, 'file name')}"
+
+
+def watch_evidence(seq: int) -> str:
+    """What the watch found, with everything that a person needs to judge it."""
+    return f"{WATCH_EVIDENCE}{seq:08d}.json"
+
+
+def watch_reviews(version: str, seq: int = 0) -> str:
+    """What a person answered to an alarm about a version."""
+    folder = f"watch-reviews/{identifier(version, 'model version')}/"
+    return f"{folder}{seq:08d}.json" if seq else folder
 
 
 def watched(version: str, state: str) -> str:
@@ -267,15 +281,3 @@ def test_set_look(test_set_id: str, look_id: str) -> str:
 def test_set_films(test_set_id: str) -> str:
     """The sha256 of every film of one test set, one a line, written once."""
     return f"{TEST_SETS}{identifier(test_set_id, 'test set id')}/films.txt"
-
-
-def test_set_scores(test_set_id: str, model_sha256: str) -> str:
-    """What one model's artefact answers on one version of the test set, computed once."""
-    test_set_id = identifier(test_set_id, "test set id")
-    return f"{TEST_SETS}{test_set_id}/scores/{identifier(model_sha256, 'model digest')}.parquet"
-
-
-def test_set_serving(test_set_id: str, model_sha256: str) -> str:
-    """How one model's artefact did in a fresh process, asked about films of one test set."""
-    test_set_id = identifier(test_set_id, "test set id")
-    return f"{TEST_SETS}{test_set_id}/serving/{identifier(model_sha256, 'model digest')}.json"

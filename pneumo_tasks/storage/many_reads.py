@@ -13,6 +13,7 @@ Wanted = TypeVar("Wanted")
 Answer = TypeVar("Answer")
 
 PATIENCE = 300.0  # seconds for one call, however many reads it makes
+UPGRADING = 3600.0  # for what is read once after an upgrade, and summed up for later readers
 _THREADS = 8
 
 
@@ -40,6 +41,7 @@ def read_many(
             try:
                 finished.put((at, read(item), None))
             except BaseException as error:  # noqa: BLE001 - it is the caller's, and raised there
+                waiting.clear()
                 finished.put((at, None, error))
 
     for _ in range(min(threads, len(wanted))):

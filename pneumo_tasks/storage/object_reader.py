@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.authorities import authority_file
+from pneumo_tasks.storage.credentials import open_session, region_of
 from pneumo_tasks.storage.digests import sha256
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.storage.proven_reads import Received, is_proven
-from pneumo_tasks.storage.sessions import open_session, region_of
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -40,13 +41,19 @@ class ObjectReader:
             provider = Boto3CredentialProvider(session)
         except ValueError:  # no credentials: the store says so in our words
             return cls(store, None)
+        authority = authority_file(settings)
         fast = S3Store(
             settings.bucket,
             endpoint=settings.s3_endpoint,
             region=region_of(settings, session),
             virtual_hosted_style_request=not settings.s3_endpoint,
             credential_provider=provider,
-            client_options={"allow_http": True, "connect_timeout": "5s", "timeout": "60s"},
+            client_options={
+                "allow_http": True,
+                "connect_timeout": "5s",
+                "timeout": "60s",
+                **({"root_certificate": authority.read_bytes()} if authority else {}),
+            },
             retry_config={"max_retries": 0},
         )
         return cls(store, fast)

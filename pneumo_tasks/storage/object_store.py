@@ -1,7 +1,6 @@
 """The only module that talks to S3: small, conditional, proven reads and writes."""
 
 import json
-import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,13 +22,16 @@ from pneumo_tasks.storage.digests import canonical_json as canonical_json
 from pneumo_tasks.storage.digests import check_digest as check_digest
 from pneumo_tasks.storage.digests import sha256 as sha256
 from pneumo_tasks.storage.digests import sha256_of_file as sha256_of_file
+from pneumo_tasks.storage.listings import agreed
 from pneumo_tasks.storage.local_disk import discard, written_below
-from pneumo_tasks.storage.proven_reads import Damaged, Received, encryption_of, prove, until_proven
+from pneumo_tasks.storage.proven_reads import Damaged, Received, encryption_of, is_range, prove, until_proven
 from pneumo_tasks.storage.s3_errors import Operation, S3Errors
 from pneumo_tasks.storage.sessions import endpoint_of, open_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_CONFLICTS = 3  # writes of one object that may meet another
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class ObjectStore:
             with self._mapped(key):
                 answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=span)
                 body = answer["Body"].read()
-            if not _is_range(str(answer.get("ContentRange", "")), start, length, len(body)):
+            if not is_range(str(answer.get("ContentRange", "")), start, length, len(body)):
                 raise Damaged("not the range that was asked for", where=key, found=f"{len(body)} bytes")
             return body
 
@@ -161,34 +163,35 @@ class ObjectStore:
         return True
 
     def list_objects(self, prefix: str) -> Iterator[Listed]:
-        """Every object below ``prefix``, in key order, however many; markers of folders are none."""
-        for page in self._pages(Prefix=prefix):
-            for entry in page.get("Contents", []):
-                key, size = entry["Key"], entry["Size"]
-                if not (key.endswith("/") and (size == 0 or key == prefix)):
-                    yield Listed(key, size, entry.get("LastModified"), entry.get("ETag", ""))
+        """Every object below ``prefix``, in key order, however many; markers of folders are none.
+
+        StorageUnavailable where no two listings agree.
+        """
+
+        def objects() -> list[Listed]:
+            return [
+                Listed(entry["Key"], entry["Size"], entry.get("LastModified"), entry.get("ETag", ""))
+                for page in self._pages(Prefix=prefix)
+                for entry in page.get("Contents", [])
+            ]
+
+        for listed in agreed(objects, lambda found: (found.key, found.size, found.etag), prefix):
+            if not (listed.key.endswith("/") and (listed.size == 0 or listed.key == prefix)):
+                yield listed
 
     def list_folders(self, prefix: str) -> list[str]:
         """The names (without slashes) of the folders directly below ``prefix``."""
-        names = [
-            entry["Prefix"][len(prefix) : -1]
-            for page in self._pages(Prefix=prefix, Delimiter="/")
-            for entry in page.get("CommonPrefixes", [])
-        ]
+
+        def folders() -> list[str]:
+            pages = self._pages(Prefix=prefix, Delimiter="/")
+            return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+
+        names = [folder[len(prefix) : -1] for folder in agreed(folders, str, prefix)]
         return [name for name in names if name]
 
     def _pages(self, **asked: Any) -> Iterator[Any]:
-        """The pages of a listing. One that holds nothing is asked for twice: absence is never a slip."""
-        for _ in range(2):
-            empty = True
-            with self._mapped(asked["Prefix"]):
-                for page in self.client.get_paginator("list_objects_v2").paginate(
-                    Bucket=self.bucket, **asked
-                ):
-                    empty = empty and not (page.get("Contents") or page.get("CommonPrefixes"))
-                    yield page
-            if not empty:
-                return
+        with self._mapped(asked["Prefix"]):
+            yield from self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **asked)
 
     def _head(self, key: str) -> Any:
         with self._mapped(key):
@@ -213,16 +216,19 @@ class ObjectStore:
         Equal to ``body`` where this call, or an earlier one with the same bytes, was the first. A lost
         answer is settled by reading, so a repetition after a crash changes nothing.
         """
-        try:
-            self.put_if_absent(key, body, content_type)
-        except ConditionFailed:
-            return self.read(key)
-        except StorageUnavailable as failure:
+        for _ in range(_CONFLICTS):
             try:
-                return self.read(key)
-            except ObjectMissing:
-                raise failure from None
-        return body
+                self.put_if_absent(key, body, content_type)
+            except (ConditionFailed, StorageUnavailable) as failure:
+                try:
+                    return self.read(key)
+                except ObjectMissing:
+                    # A conflict with another write that then failed: nothing is there, and it is our turn.
+                    if not isinstance(failure, ConditionFailed):
+                        raise failure from None
+            else:
+                return body
+        raise ConditionFailed("each write met another, and nothing is there", where=key, do="Try again.")
 
     def replace_if_unchanged(self, key: str, body: bytes, etag: str | None) -> str:
         """Replace the object last read with ``etag`` (None: it did not exist); else ConditionFailed."""
@@ -285,12 +291,3 @@ class ObjectStore:
 
     def _mapped(self, where: str, operation: Operation = "read") -> S3Errors:
         return S3Errors(f"s3://{self.bucket}/{where}", operation)
-
-
-def _is_range(told: str, start: int, length: int, arrived: int) -> bool:
-    """Whether a Content-Range such as ``bytes 0-99/2000`` answers the question, and all of it arrived."""
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", told)
-    if found is None:
-        return False
-    first, last, size = map(int, found.groups())
-    return first == start and last == min(start + length, size) - 1 and arrived == last - first + 1

@@ -107,6 +107,15 @@ def encryption_of(answer: Mapping[str, Any]) -> str:
     return str(answer.get("SSECustomerAlgorithm") or answer.get("ServerSideEncryption") or "")
 
 
+def is_range(told: str, start: int, length: int, arrived: int) -> bool:
+    """Whether a Content-Range such as ``bytes 0-99/2000`` answers the question, and all of it arrived."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", told)
+    if found is None:
+        return False
+    first, last, size = map(int, found.groups())
+    return first == start and last == min(start + length, size) - 1 and arrived == last - first + 1
+
+
 def _check_etag(received: Received, where: str) -> None:
     """CorruptArtefact where the ETag is an MD5 (one part, no key of its own), and not that of the bytes."""
     named = _MD5.fullmatch(received.etag)

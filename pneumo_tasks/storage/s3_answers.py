@@ -10,6 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from pneumo_tasks.storage.credentials import moment
+
 NOT_AN_ANSWER = "NotAnAnswer"
 _WITH_ETAG = {"GetObject", "HeadObject", "PutObject", "UploadPart"}
 _IN_BODY = {"CreateMultipartUpload": ("UploadId",), "CompleteMultipartUpload": ("ETag",)}
@@ -45,6 +47,8 @@ def why_no_answer(operation: str, status: int, headers: Mapping[str, str], body:
         # The client has made a 500 of a status of 200 with a body that is no XML.
         return "a web page" if status >= 500 and isinstance(body, bytes) and _PAGE.match(body) else ""
     if operation in _WITH_ETAG:
+        if not _is_time(headers.get("last-modified")):
+            return "an object's answer with a time that is none"
         return "" if headers.get("etag") else "an object's answer without an ETag"
     if operation == "ListObjectsV2":
         return _why_no_page(body)
@@ -67,4 +71,21 @@ def _why_no_page(body: bytes) -> str:
     told, there = texts["KeyCount"], found.count("Contents") + found.count("CommonPrefixes")
     if told.isdigit() and there == 0 and int(told) > 0:
         return f"a listing of {told} keys that holds none"
+    return _why_unreadable(root, root.tag.removesuffix("ListBucketResult"))
+
+
+def _why_unreadable(root: ElementTree.Element, namespace: str) -> str:
+    """The client ends with an error of its own over a time or a size that nobody can read."""
+    if not all(_is_time((found.text or "").strip()) for found in root.iter(f"{namespace}LastModified")):
+        return "a listing with a LastModified that is none"
+    if not all((found.text or "").strip().isdigit() for found in root.iter(f"{namespace}Size")):
+        return "a listing with a Size that is none"
     return ""
+
+
+def _is_time(told: str | None) -> bool:
+    """Whether the client can read it; an answer need not say a time."""
+    try:
+        return told is None or moment(told) is not None
+    except (TypeError, ValueError, OverflowError):
+        return False

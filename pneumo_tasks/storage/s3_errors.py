@@ -23,7 +23,7 @@ OPERATIONS: tuple[Operation, ...] = ("read", "write", "conditional write", "dele
 
 
 @dataclass(frozen=True)
-class Kind:
+class AnswerClass:
     """Answers that mean the same: by the server's code, or by the status where no code is known."""
 
     what: str
@@ -42,7 +42,7 @@ _STORES = "Use a store with conditional writes: AWS S3, MinIO, VersityGW, Seawee
 
 # The first kind that names the code; else the first that names the status.
 KINDS = (
-    Kind(
+    AnswerClass(
         "no such object",
         # "404" is the client's own code for an answer without a body. To a GET, a status of 404 alone proves
         # no absence: VersityGW also answers it to an unknown access key.
@@ -51,35 +51,35 @@ KINDS = (
         ObjectMissing,
         unless=(("conditional write", ConditionFailed),),
     ),
-    Kind(
+    AnswerClass(
         "somebody else wrote this object",
         ("PreconditionFailed", "ConditionalRequestConflict"),
         ("412",),
         ConditionFailed,
         "Read it again and decide again.",
     ),
-    Kind(
+    AnswerClass(
         "the store was busy with this object",
         ("OperationAborted", "BucketAlreadyOwnedByYou"),
         ("409",),
         StorageUnavailable,
         unless=(("conditional write", ConditionFailed),),
     ),
-    Kind(
+    AnswerClass(
         "the clock of this machine is wrong, or the store's is",
         ("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"),
         (),
         BadConfiguration,
         "Compare `date -u` on both machines and set the clock (NTP). The store refuses other times.",
     ),
-    Kind(
+    AnswerClass(
         "the credentials have expired",
         ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"),
         (),
         BadConfiguration,
         "Renew the credentials (AWS_SESSION_TOKEN or the connection pneumo_s3), then clear the task.",
     ),
-    Kind(
+    AnswerClass(
         "the bucket is in another region",
         (
             *("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"),
@@ -89,14 +89,14 @@ KINDS = (
         BadConfiguration,
         _REGION,
     ),
-    Kind(
+    AnswerClass(
         "there is no such bucket",
         ("NoSuchBucket",),
         (),
         BadConfiguration,
         "Check PNEUMO_BUCKET and PNEUMO_S3_ENDPOINT, or make the bucket.",
     ),
-    Kind(
+    AnswerClass(
         "the bytes that arrived were not those that were sent",
         (
             *("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"),
@@ -105,14 +105,14 @@ KINDS = (
         (),
         StorageUnavailable,
     ),
-    Kind(
+    AnswerClass(
         "the upload in parts is gone",
         ("NoSuchUpload",),
         (),
         StorageUnavailable,
         "It was applied, or has to be begun again.",
     ),
-    Kind(
+    AnswerClass(
         "the object store has too much to do, or the way to it is slow",
         (
             *("RequestTimeout", "SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException"),
@@ -121,14 +121,14 @@ KINDS = (
         ("408", "425", "429", "503"),
         StorageUnavailable,
     ),
-    Kind(
+    AnswerClass(
         "what answered is not the object store, or its answer was cut",
         (NOT_AN_ANSWER,),
         (),
         StorageUnavailable,
         "Look at what stands between this machine and the object store: a proxy, a login page.",
     ),
-    Kind(
+    AnswerClass(
         "the store cannot do this",
         ("NotImplemented", "MethodNotAllowed"),
         ("501", "405"),
@@ -136,7 +136,7 @@ KINDS = (
         _STORES,
         unless=(("conditional write", UnsafeStore),),
     ),
-    Kind(
+    AnswerClass(
         "the object store refused the credentials, or they may not do this",
         (
             *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"),
@@ -144,10 +144,11 @@ KINDS = (
         ),
         ("401", "403", "407"),
         BadConfiguration,
-        "Check the credentials, the bucket's policy and its object lock.",
+        "Check the credentials, the bucket's policy, its object lock, and the encryption that it demands "
+        "(PNEUMO_S3_ENCRYPTION).",
     ),
-    Kind("the object store failed", ("InternalError",), ("5xx",), StorageUnavailable),
-    Kind(
+    AnswerClass("the object store failed", ("InternalError",), ("5xx",), StorageUnavailable),
+    AnswerClass(
         "the object store refused the request",
         (),
         ("any other",),
@@ -157,7 +158,7 @@ KINDS = (
 )
 
 
-def kind_of(code: str, status: str) -> Kind:
+def kind_of(code: str, status: str) -> AnswerClass:
     """The kind of an answer; the code decides, and the status where the code is unknown."""
     for kind in KINDS:
         if code in kind.codes:
@@ -223,7 +224,8 @@ class S3Errors:
         )
         if isinstance(error, cut):
             return Damaged("the answer was cut or changed on its way", where=self.where, found=str(error))
-        if isinstance(error, client.NoCredentialsError | client.PartialCredentialsError):
+        none = client.NoCredentialsError | client.PartialCredentialsError | client.CredentialRetrievalError
+        if isinstance(error, none):
             return BadConfiguration(
                 "no credentials for the object store",
                 where=self.where,

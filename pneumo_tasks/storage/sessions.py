@@ -1,47 +1,32 @@
-"""How a bucket is reached: credentials, region, time-outs, and a client that knows what an answer is."""
+"""How a bucket is reached: region, time-outs, and a client that knows what an answer is."""
 
-import os
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.secret_values import is_open_way
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.authorities import authority_file
+from pneumo_tasks.storage.credentials import open_session, region_of, unusable
 from pneumo_tasks.storage.s3_answers import refuse_what_is_no_answer
 
 if TYPE_CHECKING:
-    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
-_NOWHERE = "us-east-1"  # what a store without regions expects
-
-
-def open_session(settings: Settings) -> "Session":
-    """Credentials from the settings, else boto3's own chain; BadConfiguration where that is broken."""
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        if settings.s3_access_key is None or settings.s3_secret_key is None:
-            return boto3.session.Session()
-        return boto3.session.Session(
-            aws_access_key_id=settings.s3_access_key.get_secret_value(),
-            aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        )
-    except BotoCoreError as error:
-        raise _unusable(settings, error) from error
-
-
-def region_of(settings: Settings, session: "Session") -> str:
-    """PNEUMO_S3_REGION, else boto3's own chain (AWS_DEFAULT_REGION, the profile), else AWS_REGION."""
-    return settings.s3_region or session.region_name or os.environ.get("AWS_REGION") or _NOWHERE
+log = logging.getLogger(__name__)
 
 
 def open_client(settings: Settings) -> "S3Client":
-    """A client that asks again where an answer is none (see ``s3_answers``)."""
+    """A client that asks again where an answer is none (see ``s3_answers``).
+
+    Each write asks for the encryption of the settings, where they name one.
+    """
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    session = open_session(settings)
+    if settings.s3_endpoint and is_open_way(settings.s3_endpoint):
+        log.warning("%s is not encrypted: whoever is on the way reads along", settings.s3_endpoint)
+    session, authority = open_session(settings), authority_file(settings)
     config = Config(
         s3={"addressing_style": "path"} if settings.s3_endpoint else {},
         retries={"mode": "standard", "max_attempts": 4},
@@ -55,11 +40,23 @@ def open_client(settings: Settings) -> "S3Client":
             endpoint_url=settings.s3_endpoint,
             region_name=region_of(settings, session),
             config=config,
+            verify=str(authority) if authority else None,
         )
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint without a scheme
-        raise _unusable(settings, error) from error
+        raise unusable(settings, error) from error
     client.meta.events.register("before-parse.s3", refuse_what_is_no_answer)
+    _ask_for_encryption(settings, client)
     return client
+
+
+def _ask_for_encryption(settings: Settings, client: "S3Client") -> None:
+    asked = {"ServerSideEncryption": settings.s3_encryption, "SSEKMSKeyId": settings.s3_kms_key}
+
+    def ask(params: dict[str, Any], **_: Any) -> None:
+        params.update({name: value for name, value in asked.items() if value})
+
+    for operation in ("PutObject", "CreateMultipartUpload"):
+        client.meta.events.register(f"before-parameter-build.s3.{operation}", ask)
 
 
 def endpoint_of(client: "S3Client") -> str:
@@ -69,12 +66,3 @@ def endpoint_of(client: "S3Client") -> str:
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return "AWS"
     return f"{url.scheme}://{host}{f':{url.port}' if url.port else ''}{url.path.rstrip('/')}"
-
-
-def _unusable(settings: Settings, error: Exception) -> BadConfiguration:
-    return BadConfiguration(
-        "the object store cannot be reached with these settings",
-        where=settings.s3_endpoint or "AWS",
-        found=str(error),
-        do="Check PNEUMO_S3_ENDPOINT (with http:// or https://), AWS_PROFILE and the files below ~/.aws.",
-    )

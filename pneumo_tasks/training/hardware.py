@@ -48,7 +48,12 @@ def settled_keras() -> Any:
     this process has already imported Keras on another backend.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import keras
+    try:
+        import keras
+    except ValueError as error:
+        raise BadConfiguration(
+            "Keras does not start", found=str(error), do="Correct keras.json, or set KERAS_HOME elsewhere."
+        ) from None
 
     if keras.config.backend() != "tensorflow":
         raise BadConfiguration(
@@ -59,6 +64,8 @@ def settled_keras() -> Any:
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_epsilon(1e-7)
+    keras.config.set_max_epochs(None)  # KERAS_MAX_EPOCHS would end a training early, and say nothing
+    keras.config.set_max_steps_per_epoch(None)
     return keras
 
 

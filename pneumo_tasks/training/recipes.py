@@ -3,29 +3,29 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.training.backbone_table import BACKBONES
 
-BackboneName = Literal["vgg16", "inceptionv3"]
 Decay = Literal["constant", "cosine"]
 
 FRAME = "frame"  # the framed grey film itself: training from it runs the whole network
 EVERYTHING = ("",)  # the prefix of every layer's name
-CROSS_FITTED = "cross-fitted"
 PHANTOM_RECIPE = "vgg16-standard-frame-small"  # what `make demo` chooses for what it draws, and nobody else
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One round of training: from the cached outputs ``cuts`` up to the probability.
+    """One round of training by gradients: from the cached outputs ``cuts`` up to the probability.
 
     ``trainable`` holds prefixes of layer names; the head is always trained. ``patience`` epochs
-    without a better validation end the round; None never does. ``solver`` names one of
-    ``fitting.SOLVERS``, or is ``cross-fitted``: a linear head for each fold of patients, solved
-    exactly under ``inverse_penalty``, without epochs.
+    without a better validation end the round; None never does.
     """
+
+    trains_on: ClassVar[tuple[str, ...]] = ("train",)
+    takes_epochs: ClassVar[bool] = True
 
     cuts: tuple[str, ...]
     epochs: int
@@ -34,8 +34,37 @@ class Stage:
     decay: Decay = "constant"
     patience: int | None = None
     batch: int = 32
-    solver: str = "gradient"
+
+    @property
+    def effort(self) -> str:
+        return str(self.epochs)
+
+    def shortened(self, epochs: int | None) -> "Stage":
+        """The same round with that many epochs, where a number is given."""
+        return self if epochs is None else dataclasses.replace(self, epochs=epochs)
+
+
+@dataclass(frozen=True)
+class CrossFitting:
+    """A linear head for each fold of patients, solved exactly from the cached outputs ``cuts``.
+
+    It has no epochs, and every film is trained on by the heads of the other folds. ``inverse_penalty`` is
+    scikit-learn's C: smaller keeps the weights smaller.
+    """
+
+    trains_on: ClassVar[tuple[str, ...]] = ("train", "validation")
+    takes_epochs: ClassVar[bool] = False
+
+    cuts: tuple[str, ...]
     inverse_penalty: float = 0.01
+
+    @property
+    def effort(self) -> str:
+        return "solved"
+
+    def shortened(self, epochs: int | None) -> "CrossFitting":  # noqa: ARG002 (both heads answer it)
+        """Itself: there is nothing to shorten."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -48,9 +77,9 @@ class Recipe:
 
     name: str
     summary: str
-    backbone: BackboneName
+    backbone: str
     image_size: int
-    head: Stage
+    head: Stage | CrossFitting
     fine_tuning: Stage | None = None
     frame: str = "squash"
     head_kind: str = "article"
@@ -58,13 +87,8 @@ class Recipe:
     variants: int = 0
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[Stage | CrossFitting, ...]:
         return (self.head, self.fine_tuning) if self.fine_tuning else (self.head,)
-
-    @property
-    def cross_fitted(self) -> bool:
-        """Whether every film of the snapshot is trained on, and judged where it was not."""
-        return self.head.solver == CROSS_FITTED
 
     @property
     def needed_cuts(self) -> tuple[str, ...]:
@@ -76,20 +100,14 @@ class Recipe:
         """The layers whose output is cached: what is needed, and what the same pass gives for free."""
         if set(self.needed_cuts) == {FRAME}:
             return (FRAME,)
-        return tuple(dict.fromkeys([*self.needed_cuts, *FREE_CUTS[self.backbone]]))
+        return tuple(dict.fromkeys([*self.needed_cuts, *BACKBONES[self.backbone].free_cuts]))
 
-
-# One pass yields these at no extra cost, so that the next recipe finds them.
-FREE_CUTS: dict[BackboneName, tuple[str, ...]] = {
-    "vgg16": ("block4_pool", "block5_pool", "block3_gap", "pooled"),
-    "inceptionv3": ("mixed10",),
-}
 
 _VGG_HEAD = Stage(("block5_pool",), epochs=20, rate=1e-4)
 _INCEPTION_HEAD = Stage(("mixed10",), epochs=20, rate=1e-4)
 _ALL = Stage((FRAME,), epochs=20, rate=1e-4, trainable=EVERYTHING)
 
-_CROSS_FITTED = Stage(("pooled",), epochs=1, rate=0.0, solver=CROSS_FITTED)
+_CROSS_FITTED = CrossFitting(("pooled",))
 
 _STANDARD_FRAME = Recipe(
     "vgg16-standard-frame",
@@ -186,9 +204,9 @@ def find_recipe(name: str) -> Recipe:
 def chosen_recipe(settings: Settings) -> Recipe:
     """The recipe of the settings, with the epochs and the augmentation that they ask for."""
     recipe = find_recipe(settings.recipe)
-    changes: dict[str, object] = {"head": _shortened(recipe.head, settings.head_epochs)}
+    changes: dict[str, object] = {"head": recipe.head.shortened(settings.head_epochs)}
     if recipe.fine_tuning is not None:
-        changes["fine_tuning"] = _shortened(recipe.fine_tuning, settings.fine_tune_epochs)
+        changes["fine_tuning"] = recipe.fine_tuning.shortened(settings.fine_tune_epochs)
     if settings.augmentation is not None:
         changes["augmentation"] = settings.augmentation
         changes["variants"] = 0 if settings.augmentation == "none" else max(1, recipe.variants)
@@ -204,10 +222,6 @@ def chosen_recipe(settings: Settings) -> Recipe:
     return chosen
 
 
-def _shortened(stage: Stage, epochs: int | None) -> Stage:
-    return stage if epochs is None else dataclasses.replace(stage, epochs=epochs)
-
-
 def check_request(settings: Settings, params: Mapping[str, object]) -> None:
     """Refuse (BadConfiguration) what the params of a run ask for and no run can do, before one starts."""
     from pneumo_tasks.training.features.augmentation import (
@@ -217,7 +231,7 @@ def check_request(settings: Settings, params: Mapping[str, object]) -> None:
     recipe = chosen_recipe(settings)
     if recipe.augmentation != "none":
         find_kind(recipe.augmentation)
-    if params.get("head_epochs") is not None and recipe.cross_fitted:
+    if params.get("head_epochs") is not None and not recipe.head.takes_epochs:
         raise BadConfiguration(
             f"head_epochs {params['head_epochs']}: the recipe {recipe.name} solves its head, without epochs",
             do="Leave head_epochs empty, or choose another recipe.",

@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks import watch_year
 from benchmarks.year import RULES, simulate
 
 
@@ -16,3 +17,20 @@ def test_a_year_with_the_error_budget_loses_no_three_points_where_the_gate_of_be
 def test_a_gain_is_found_within_four_weeks() -> None:
     found = simulate(*RULES["with the error budget"], drift=None, grows=False, years=100)
     assert found["gain promoted within four weeks"] >= 0.8
+
+
+@pytest.mark.parametrize("story", ["nothing happens", "at the limit itself"])
+def test_the_watch_raises_at_most_one_false_alarm_in_twenty_years(story: str) -> None:
+    found = watch_year.simulate(story)
+    assert found["false_alarms_a_year"] <= 0.05
+    assert found["naive_alarms_a_year"] > 10
+
+
+def test_a_sudden_loss_of_recall_is_found_within_the_year_and_later_where_labels_are_late() -> None:
+    found = watch_year.simulate("sudden loss of 5 points of recall")
+    late = watch_year.simulate("sudden loss of 5 points of recall, labels three times as late")
+    assert found["found_within_the_year"] > 0.95
+    assert found["weeks_median"] <= 14
+    assert found["films_median"] == found["weeks_median"] * 100
+    assert late["weeks_median"] > found["weeks_median"]
+    assert late["found_within_the_year"] > 0.9

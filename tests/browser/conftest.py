@@ -4,9 +4,10 @@
 """
 
 import io
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from pneumo_tasks.local.environment_file import read_environment
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.local.stack import Place, down, up
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.local_disk import make_folder
 from pneumo_tasks.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -34,15 +36,22 @@ RUN = {
     # this checkout, wherever the package is installed from
     "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'plugins'}",
     "PNEUMO_DEMO": "true",
+    "PNEUMO_TEST_SENDERS": "*",
     "PNEUMO_MIN_TEST_PATIENTS": "2",
     "PNEUMO_RECALL_MARGIN": "0.5",
     "PNEUMO_ORIGINAL_RECALL_MARGIN": "0.5",
     "PNEUMO_ORIGINAL_PRECISION_MARGIN": "0.5",
     "PNEUMO_PRECISION_MARGIN": "0.5",
+    "PNEUMO_FREE_STEP": "0.5",
+    "PNEUMO_MIN_RECALL": "0.5",
+    "PNEUMO_MIN_PRECISION": "0.5",
+    "PNEUMO_MIN_AUC": "0.5",
     "PNEUMO_BACKBONE_WEIGHTS": "random",
     "PNEUMO_EXPORT_ONNX": "false",
     "PNEUMO_RECIPE": "vgg16-block5",  # it trains epochs, which the form can change
 }
+PEOPLE = (airflow_server.USERNAME, "ada", "eve")
+USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:admin" for name in PEOPLE)}
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,11 @@ class Installation:
     url: str
     client: AirflowClient
     store: ObjectStore
-    password: str
+    passwords: dict[str, str]
     served: Path
+
+    def as_person(self, name: str) -> AirflowClient:
+        return AirflowClient(self.url, name, self.passwords[name])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +78,10 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     example = (PROJECT / "docs/examples/deploy_champion.py").read_text()
     (project / "dags/deploy_champion.py").write_text(example.replace("/srv/pneumonia", str(served)))
     place = Place(project)
-    stack = up(place, "browser", RUN)
+    passwords = {name: f"{name}-of-this-test" for name in PEOPLE}
+    make_folder(place.airflow_home)
+    (place.airflow_home / "passwords.json").write_text(json.dumps(passwords))
+    stack = up(place, "browser", RUN | USERS)
     try:
         values = read_environment(place.env)
         settings = Settings.load(
@@ -78,32 +93,45 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         write_phantoms(project / "images", draw_phantoms(train_per_label=45, test_per_label=18))
         for name, split in (("train", "train"), ("test", "test")):
             upload_batch(settings, store, project / "images" / name, f"{name}-1", split, synthetic=True)  # type: ignore[arg-type]
-        yield Installation(
-            stack.ui, place.client(stack), store, airflow_server.password(place.airflow_home), served
-        )
+        yield Installation(stack.ui, place.client(stack), store, passwords, served)
     finally:
         down(place)
 
 
 @pytest.fixture(scope="module")
-def page(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Page"]:
-    """A browser in which admin has signed in."""
+def signed_in(
+    installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Callable[[str], Page]"]:
+    """Opens a browser of its own for each person, who has signed in."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
+    contexts = []
+
+    def sign_in(name: str) -> "Page":
         context = playwright.chromium.launch_persistent_context(
             str(tmp_path_factory.mktemp("browser")), executable_path=CHROMIUM, headless=True, args=QUIET,
             viewport={"width": 1400, "height": 900},
         )  # fmt: skip
+        contexts.append(context)
         page = context.pages[0] if context.pages else context.new_page()
         page.set_default_timeout(90_000)
         page.goto(installation.url)
-        page.fill("input[name=username]", airflow_server.USERNAME)
-        page.fill("input[name=password]", installation.password)
+        page.fill("input[name=username]", name)
+        page.fill("input[name=password]", installation.passwords[name])
         page.click("button[type=submit]")
         page.wait_for_selector("[data-testid=nav-sidebar]")
-        yield page
-        context.close()
+        return page
+
+    with sync_playwright() as playwright:
+        yield sign_in
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def page(signed_in: "Callable[[str], Page]") -> "Page":
+    """A browser in which admin has signed in."""
+    return signed_in(airflow_server.USERNAME)
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +140,9 @@ def picture(page: "Page", tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
     folder.mkdir(parents=True, exist_ok=True)
 
-    def take(name: str) -> None:
-        page.wait_for_timeout(1500)
-        shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    def take(name: str, of: "Page" = page) -> None:
+        of.wait_for_timeout(1500)
+        shown = Image.open(io.BytesIO(of.screenshot())).convert("RGB")
         shown.quantize(255).save(folder / f"{name}.png", optimize=True)
 
     return take

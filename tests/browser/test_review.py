@@ -3,10 +3,12 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion
 from tests.browser.conftest import Installation
@@ -18,22 +20,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
 
 RETRAINING, ROLLBACK, DEPLOYMENT = "pneumonia_retraining", "champion_rollback", "deploy_champion"
 REASON = "Looked at every miss: <script>alert(1)</script> {{ 7 * 7 }}"
-EASY = {
-    "recall_margin": 1.0,
-    "precision_margin": 1.0,
-    "min_recall": 0.5,
-    "min_precision": 0.5,
-    "min_auc": 0.5,
-}
 
-Picture = Callable[[str], None]
+Picture = Callable[..., None]
 
 
 def wait_for(what: str, found: Callable[[], Any], patience: float = 1500) -> Any:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        if answer := found():
-            return answer
+        with suppress(StorageUnavailable):  # a machine at work may not answer for a while
+            if answer := found():
+                return answer
         time.sleep(2)
     raise AssertionError(f"waited {patience:.0f} s for {what}")
 
@@ -196,7 +192,7 @@ def test_a_second_champion_is_rolled_back_through_the_other_dag(
     theme(page, "light")
     first = read_champion(installation.store)
     assert first is not None
-    installation.client.trigger(RETRAINING, {"force": True, "class_weights": "2:1", **EASY}, "the second")
+    installation.client.trigger(RETRAINING, {"force": True, "class_weights": "2:1"}, "the second")
     wait_for("the second run", lambda: newest_run(installation, RETRAINING).get("state") == "running")
     note = ended(installation, RETRAINING)["note"]
     assert note.startswith("the second\n\npromoted ")

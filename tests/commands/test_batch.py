@@ -8,11 +8,12 @@ from typer.testing import CliRunner
 from pneumo_tasks.cli import app
 from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.intake.accepted import accepted_images
+from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from tests.intake.films import good_files, write
+from tests.intake.films import film, good_files, jpeg, write
 
 
 def run(*words: str, expect: int = 0) -> Any:
@@ -74,3 +75,15 @@ def test_a_corrected_resubmission_heals(handed_in: Path, settings: Settings, sto
     assert (verdict.state, verdict.accepted, verdict.quarantined) == ("accepted", 6, 0)
     assert set(accepted_images(store)["batch_id"]) == {"w1-r2"}
     assert run("batch", "show", "w1")["state"] == "replaced"
+
+
+def test_the_list_says_how_many_wait_for_labels(
+    handed_in: Path, settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, ["batch", "list"])
+    assert "wait for labels" not in result.output
+    folder = write(tmp_path / "w2", {f"IM-9{n:03d}-0001.jpeg": jpeg(film(900 + n)) for n in range(3)})
+    upload_batch(settings, store, folder, "w2", unlabelled=True)
+    assert validate_batch(settings, store, "w2").state == "unlabelled"
+    result = CliRunner().invoke(app, ["batch", "list"])
+    assert "1 wait for labels, with 3 films: `pneumo batch label`" in result.output

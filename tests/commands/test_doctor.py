@@ -1,10 +1,15 @@
-import pytest
+import json
+import re
 
-from pneumo_tasks.commands.doctor import Finding, examine
+import pytest
+from typer.testing import CliRunner
+
+from pneumo_tasks.cli import app
+from pneumo_tasks.commands.doctor import DoctorLine, examine
 from pneumo_tasks.storage.object_store import ObjectStore
 
 
-def findings() -> dict[str, Finding]:
+def findings() -> dict[str, DoctorLine]:
     return {finding.name: finding for finding in examine()}
 
 
@@ -12,7 +17,8 @@ def test_a_healthy_place_passes_every_line(store: ObjectStore) -> None:
     found = findings()
     assert all(finding.good for finding in found.values()), found
     assert list(found) == [
-        "settings", "store", "conditional writes", "backbone weights", "gpu", "airflow connection",
+        "settings", "schedule", "credentials", "store", "permissions", "conditional writes", "local disk",
+        "strangers in the bucket", "backbone weights", "gpu", "airflow connection",
     ]  # fmt: skip
 
 
@@ -57,3 +63,39 @@ def test_impossible_settings_end_the_examination_and_no_secret_is_shown(
     assert list(found) == ["settings"]
     assert "min_recall" in found["settings"].seen
     assert "hush-hush" not in str(found)
+
+
+def test_the_next_dates_of_the_schedule_are_shown(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PNEUMO_SCHEDULE", "30 4 * * 1")
+    assert re.fullmatch(r"30 4 \* \* 1: (Mon \d{4}-\d\d-\d\d 04:30(, )?){3} UTC", findings()["schedule"].seen)
+    monkeypatch.setenv("PNEUMO_SCHEDULE", "none")
+    assert "turned off" in findings()["schedule"].seen
+
+
+@pytest.mark.parametrize("schedule", ["every sunday", "61 3 * * 0", "0 3 * *", "0 3 * * 0 7 8"])
+def test_a_schedule_that_no_scheduler_can_read_is_refused(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    monkeypatch.setenv("PNEUMO_SCHEDULE", schedule)
+    (line,) = findings().values()
+    assert not line.good
+    assert "no cron expression" in line.seen
+
+
+def test_scripts_read_stable_names_and_an_exit_code(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = CliRunner().invoke
+    healthy = run(app, ["doctor", "--json"])
+    assert healthy.exit_code == 0
+    assert [line["name"] for line in json.loads(healthy.stdout)][:3] == [
+        "settings",
+        "schedule",
+        "credentials",
+    ]
+    monkeypatch.setenv("PNEUMO_BACKBONE_WEIGHTS", "/nowhere/vgg16.weights.h5")
+    assert run(app, ["doctor", "--json"]).exit_code == 1
+    monkeypatch.setenv("PNEUMO_S3_ENDPOINT", "http://127.0.0.1:9")
+    assert run(app, ["doctor", "--json"]).exit_code == 2

@@ -21,7 +21,7 @@ def run(*words: str, expect: int = 0) -> Any:
 @pytest.fixture
 def versions(settings: Settings, story: Story) -> list[str]:
     return [
-        promote_model(settings, story.store, judge(settings, story, run_id, model))["version"]
+        promote_model(settings, story.store, judge(settings, story, run_id, model)).version
         for run_id, model in (("first", "good"), ("second", "better"))
     ]
 

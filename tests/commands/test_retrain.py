@@ -1,6 +1,6 @@
 import pytest
 
-from pneumo_tasks.commands.retrain import parse_params, retrain
+from pneumo_tasks.commands.retrain import parse_params
 from pneumo_tasks.errors import BadConfiguration
 
 
@@ -19,8 +19,3 @@ def test_values_are_read_as_json_where_they_are_json() -> None:
 def test_what_is_not_a_param_is_refused(pair: str) -> None:
     with pytest.raises(BadConfiguration, match="not a param"):
         parse_params([pair])
-
-
-def test_a_run_that_asks_for_an_approval_is_not_started_where_nobody_can_give_it(environment: None) -> None:
-    with pytest.raises(BadConfiguration, match="here is nobody to ask"):
-        retrain(["require_approval=true"])

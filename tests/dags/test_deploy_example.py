@@ -57,14 +57,14 @@ def test_every_change_of_the_champion_is_deployed(
     first = promote_model(settings, story.store, judge(settings, story, "first"))
     one = event()
     assert one.extra["test"]["recall"] > 0.9
-    assert deploy(one)["version"] == first["version"]
+    assert deploy(one)["version"] == first.version
     second = promote_model(settings, story.store, judge(settings, story, "second", "better"))
-    assert deploy(event(), one)["version"] == second["version"]  # the newest of several, in any order
-    rollback(settings, story.store, first["version"], ChangeRequest(reason="alarms"))
+    assert deploy(event(), one)["version"] == second.version  # the newest of several, in any order
+    rollback(settings, story.store, first.version, ChangeRequest(reason="alarms"))
     three = event()
-    assert deploy(three)["version"] == first["version"]
+    assert deploy(three)["version"] == first.version
     served = (tmp_path / "current.keras").read_bytes()
-    assert hashlib.sha256(served).hexdigest() == first["sha256"]
-    three.extra["sha256"] = second["sha256"]
+    assert hashlib.sha256(served).hexdigest() == first.sha256
+    three.extra["sha256"] = second.sha256
     with pytest.raises(CorruptArtefact, match="disagree"):
         deploy(three)

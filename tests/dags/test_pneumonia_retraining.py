@@ -1,4 +1,7 @@
-"""The whole road, from an uploaded folder to a champion, through the same commands a person types."""
+"""The whole road, from an uploaded folder to a champion: the first run by the DAG, later ones by a person.
+
+Both are doors to one pipeline, and the second goes on with what the first left in the bucket.
+"""
 
 import json
 import os
@@ -16,6 +19,13 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 
 PNEUMO = Path(sys.executable).parent / "pneumo"
+PROJECT = Path(__file__).resolve().parents[2]
+
+STAGES = [
+    "discover_batches", "validate_batch", "assemble_dataset", "compute_class_balance", "extract_features",
+    "score_unseen", "train_head", "fine_tune_block5", "export_candidate", "evaluate_candidate",
+    "decide_promotion", "write_report", "promote_model",
+]  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -34,6 +44,21 @@ class Person:
         assert done.returncode == expect, done.stderr[-4000:]
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def runs_the_dag(self, **params: object) -> Any:
+        """The DAG's own tasks, one after the other in one process, by Airflow's test runner."""
+        command = [
+            sys.executable,
+            "-m",
+            "tests.dags.dag_run",
+            str(self.folder / "airflow"),
+            json.dumps(params),
+        ]
+        done = subprocess.run(
+            command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return self.types("runs", "show", done.stdout.split()[-1])
+
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Person:
@@ -45,11 +70,13 @@ def person(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Per
         "PNEUMO_S3_ENDPOINT": s3_server.endpoint,
         "PNEUMO_BUCKET": "whole-road",
         "PNEUMO_DEMO": "true",
+        "PNEUMO_TEST_SENDERS": "*",
         "PNEUMO_MIN_TEST_PATIENTS": "2",
         "PNEUMO_RECALL_MARGIN": "0.5",
         "PNEUMO_ORIGINAL_RECALL_MARGIN": "0.5",
         "PNEUMO_ORIGINAL_PRECISION_MARGIN": "0.5",
         "PNEUMO_PRECISION_MARGIN": "0.5",
+        "PNEUMO_FREE_STEP": "0.5",
         "PNEUMO_BACKBONE_WEIGHTS": "random",
         "AWS_ACCESS_KEY_ID": s3_server.access_key,
         "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
@@ -86,7 +113,7 @@ def first_run(person: Person, spoiled: Path) -> dict[str, Any]:
     assert person.types("models", "champion", expect=3) is None
     person.types("batch", "upload", str(spoiled), "--batch-id", "train-1", "--split", "train")
     person.types("batch", "upload", str(spoiled.parent / "test"), "--batch-id", "test-1", "--split", "test")
-    return person.types("retrain")
+    return person.runs_the_dag()
 
 
 def test_a_first_run_promotes_a_model_that_was_really_trained(
@@ -102,7 +129,7 @@ def test_a_first_run_promotes_a_model_that_was_really_trained(
     assert sum(test["confusion"].values()) == 36
     assert test["recall"] >= 0.95
     assert test["precision"] >= 0.90
-    assert [stage["name"] for stage in first_run["stages"]][-1] == "promote_model", first_run["stages"]
+    assert [stage["name"] for stage in first_run["stages"]] == STAGES
     assert {rule["verdict"] for rule in first_run["rules"]} == {"pass"}
 
 
@@ -144,16 +171,42 @@ def test_a_floor_that_is_not_reached_refuses_the_candidate_and_leaves_the_champi
     person: Person, first_run: dict[str, Any]
 ) -> None:
     before = person.types("models", "champion")
-    refused = person.types(
-        "retrain", "--set", "force=true", "--set", "class_weights=1:3",
-        PNEUMO_MIN_RECALL="1.0", PNEUMO_MIN_PRECISION="1.0", PNEUMO_TARGET_RECALL="0.5",
-    )  # fmt: skip
+    words = ("retrain", "--set", "force=true", "--set", "class_weights=1:3")
+    refused = person.types(*words, PNEUMO_MIN_TEST_PATIENTS="1000")
     assert (refused["state"], refused["decision"]) == ("success", "rejected")
+    assert [stage["name"] for stage in refused["stages"]] == [
+        stage for stage in STAGES if stage not in ("validate_batch", "promote_model")
+    ]
     failed = [rule for rule in refused["rules"] if rule["verdict"] == "fail"]
     assert failed
     assert all(rule["value"] < rule["limit"] for rule in failed if rule["value"] is not None)
     assert person.types("models", "champion") == before
     assert person.types("runs", "show", refused["run_id"]) == refused
+
+
+def test_a_candidate_that_a_person_has_to_approve_waits_for_a_word_on_the_command_line(
+    person: Person, first_run: dict[str, Any]
+) -> None:
+    before = person.types("models", "champion")
+    easy = {
+        f"PNEUMO_{name}": "0.3" for name in ("MIN_RECALL", "MIN_PRECISION", "MIN_AUC", "SLICE_MIN_RECALL")
+    }
+    words = ("retrain", "--set", "force=true", "--set", "seed=8", "--set", "require_approval=true")
+    waiting = person.types(*words, expect=4, **easy)
+    assert (waiting["state"], waiting["decision"]) == ("waiting", None), waiting["reason"]
+    assert person.types("models", "champion") == before
+    person.types("models", "approve", waiting["run_id"], "--reason", "", expect=1, **easy)
+    person.types("models", "approve", waiting["run_id"], "--reason", "looked at every miss", **easy)
+    assert person.types("models", "champion")["run_id"] == waiting["run_id"]
+    assert person.types("runs", "show", waiting["run_id"])["decision"] == "promoted"
+    assert all(finding["verdict"] != "fail" for finding in person.types("models", "verify"))
+
+
+def test_a_looser_value_is_refused_before_anything_runs(person: Person, first_run: dict[str, Any]) -> None:
+    runs = person.types("runs", "list")
+    for loosened in ("min_recall=0", "recall_margin=1", "threshold_policy=youden"):
+        person.types("retrain", "--set", loosened, expect=1)
+    assert person.types("runs", "list") == runs
 
 
 def test_a_param_that_is_not_one_is_refused_before_anything_runs(person: Person) -> None:

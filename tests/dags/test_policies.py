@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
+from pneumo_tasks.promotion.runs.state import ORDER
 from pneumo_tasks.settings import RUN_PARAMS, RUN_SECTIONS, Settings
 from pneumo_tasks.training.features.augmentation import KINDS
 from pneumo_tasks.training.recipes import RECIPES
@@ -27,7 +29,7 @@ import airflow.timetables.trigger, airflow.providers.standard.operators.hitl
 import airflow.providers.standard.decorators.python
 sys.path[:0] = ["plugins", "dags"]
 started = time.process_time()
-import pneumonia_retraining, champion_rollback
+import pneumonia_retraining, champion_rollback, champion_watch
 seconds = time.process_time() - started
 print(json.dumps({{"seconds": seconds, "heavy": [m for m in {HEAVY!r} if m in sys.modules]}}))
 """
@@ -120,8 +122,20 @@ def test_every_task_has_an_owner_retries_a_policy_and_a_time_limit(dags: dict[st
 def test_training_runs_on_the_gpu_queue_and_nothing_else_does(dags: dict[str, Any]) -> None:
     tasks = dags["pneumonia_retraining"]["tasks"]
     on_gpu = {name for name, task in tasks.items() if task["queue"] == "gpu"}
-    assert on_gpu == {"extract_features", "train_head", "fine_tune_block5", "evaluate_candidate"}
+    assert on_gpu == {
+        "extract_features", "score_unseen", "train_head", "fine_tune_block5", "export_candidate",
+        "evaluate_candidate",
+    }  # fmt: skip
     assert all(tasks[name]["pool"] == "gpu" for name in on_gpu)
+
+
+def test_the_watch_needs_no_accelerator_and_asks_before_it_writes_an_answer(dags: dict[str, Any]) -> None:
+    tasks = dags["champion_watch"]["tasks"]
+    assert {(task["queue"], task["pool"]) for task in tasks.values()} == {("default", "default_pool")}
+    assert tasks["review_alarm"]["upstream"] == ["ask_for_review"]
+    assert tasks["record_answer"]["upstream"] == ["review_alarm", "watch_outcomes"]
+    acting = {"promote_model", "move_champion", "train_head"}
+    assert not acting & set(tasks)
 
 
 def test_the_data_flow_one_way(dags: dict[str, Any]) -> None:
@@ -130,8 +144,9 @@ def test_the_data_flow_one_way(dags: dict[str, Any]) -> None:
     assert dags["pneumonia_retraining"]["groups"] == ["data", "judgement", "promotion", "training"]
     story = [
         "discover_batches", "validate_batch", "assemble_dataset", "compute_class_balance", "extract_features",
-        "train_head", "fine_tune_block5", "evaluate_candidate", "decide_promotion", "write_report",
-        "ask_for_approval", "approve_promotion", "promote_model", "close_run",
+        "score_unseen", "train_head", "fine_tune_block5", "export_candidate", "evaluate_candidate",
+        "decide_promotion", "write_report", "ask_for_approval", "approve_promotion", "promote_model",
+        "close_run",
     ]  # fmt: skip
     for before, after in pairwise(story):
         assert before in tasks[after]["upstream"], f"{after} does not wait for {before}"
@@ -139,24 +154,48 @@ def test_the_data_flow_one_way(dags: dict[str, Any]) -> None:
 
 def test_the_schedule_can_be_turned_off(airflow_environment: dict[str, str], dags: dict[str, Any]) -> None:
     assert dags["pneumonia_retraining"]["timetable"] == "WeeklyRuns"
-    off = run_python(DESCRIBE, {**airflow_environment, "PNEUMO_SCHEDULE": "none"})
+    assert dags["champion_watch"]["timetable"] == "DailyRuns"
+    off = run_python(
+        DESCRIBE, {**airflow_environment, "PNEUMO_SCHEDULE": "none", "PNEUMO_WATCH_SCHEDULE": "none"}
+    )
+    assert off["champion_watch"]["timetable"] == "RunsOnRequest"
     assert off["pneumonia_retraining"]["timetable"] == "RunsOnRequest"
 
 
-def test_the_form_offers_what_a_run_may_choose_with_the_defaults_of_the_settings(
+def test_the_form_offers_what_a_run_may_choose_and_leaves_what_the_protocol_governs_empty(
     dags: dict[str, Any],
 ) -> None:
     params, settings = dags["pneumonia_retraining"]["params"], Settings()
     assert tuple(params) == RUN_PARAMS
     for name, param in params.items():
-        default = getattr(settings, name)
-        assert param["default"] == (list(default) if isinstance(default, tuple) else default), name
+        default = None if name in DIRECTIONS else getattr(settings, name)
+        shown = list(default) if isinstance(default, tuple) else None if default == "" else default
+        assert param["default"] == shown, name
         assert param["help"], f"{name} has no help"
         assert len(param["help"]) <= 100, f"{name}: more than a line of help"
         assert param["section"] in RUN_SECTIONS, name
         assert param["title"], name
     assert params["recipe"]["enum"] == list(RECIPES)
     assert params["augmentation"]["enum"] == [None, "none", *KINDS]
-    assert set(params["threshold_policy"]["enum"]) == {"target_recall", "youden", "cost"}
+    assert set(params["threshold_policy"]["enum"]) == {None, "target_recall", "youden", "cost"}
     for name in ("min_recall", "min_precision", "target_recall", "recall_margin"):
-        assert (params[name]["type"], params[name]["minimum"], params[name]["maximum"]) == ("number", 0, 1)
+        assert (params[name]["type"], params[name]["minimum"], params[name]["maximum"]) == (
+            ["number", "null"], 0, 1,
+        )  # fmt: skip
+
+
+def test_a_trial_in_one_process_has_no_deadline_which_airflow_fails_on_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pneumo_airflow.stages import deadline
+
+    assert deadline(Settings()) is not None
+    monkeypatch.setattr(sys, "argv", ["airflow", "dags", "test", "pneumonia_retraining"])
+    assert deadline(Settings()) is None
+
+
+def test_the_state_of_a_run_knows_the_order_of_its_tasks(dags: dict[str, Any]) -> None:
+    tasks = dags["pneumonia_retraining"]["tasks"]
+    assert set(ORDER) == set(tasks) - {"close_run"}
+    for name in ORDER:
+        assert all(ORDER.index(before) < ORDER.index(name) for before in tasks[name]["upstream"]), name

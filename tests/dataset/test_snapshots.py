@@ -6,18 +6,21 @@ from pneumo_tasks.dataset.balance import compute_class_balance, read_class_balan
 from pneumo_tasks.dataset.snapshots import (
     SnapshotRef,
     assemble_dataset,
-    snapshot_summary,
+    former_homes,
     test_rows,
     training_rows,
 )
+from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.patients import canonical
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.intake.withdrawals import withdraw_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
+from tests.snapshots import summarise
 
 test_rows.__test__ = False  # a reader of rows, not a test
 
@@ -208,6 +211,20 @@ def test_a_bucket_without_a_register_begins_it_with_what_its_snapshots_say(
     assert again is not None
     assert splits(store, again) == before
     assert again.snapshot_id == snapshot.snapshot_id
+
+
+def test_a_register_that_begins_late_knows_patients_whose_site_was_in_the_key(
+    store: ObjectStore, settings: Settings, snapshot: SnapshotRef
+) -> None:
+    key = layout.dataset(snapshot.snapshot_id, "training.parquet")
+    rows = training_rows(store, snapshot.snapshot_id)
+    rows = rows.assign(site="North", patient="North:00" + rows["patient"].str.partition(":")[2])
+    store.put(key, rows.to_parquet(index=False))
+    summarise(store, snapshot.snapshot_id)
+    homes = former_homes(store)
+    assert {patient for patient, home in homes.items() if home.split == "train"} == {
+        "patient:" + canonical(patient.partition(":")[2]) for patient in rows["patient"]
+    }
 
 
 def test_shards_are_those_of_the_snapshot_also_where_their_size_changed(

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pneumo_tasks.dataset.splits import (
-    Check,
+    SplitCheck,
     assign_splits,
     drop_duplicates,
     independence_checks,
@@ -132,4 +132,4 @@ def test_a_shared_patient_fails_its_check() -> None:
     verdicts = {check.name: check.verdict for check in independence_checks(frame)}
     assert verdicts["patients in two splits"] == "fail"
     assert verdicts["files in two splits"] == "pass"
-    assert Check("x", 1).verdict == "fail"
+    assert SplitCheck("x", 1).verdict == "fail"

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import socket
 import stat
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,8 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pneumo_tasks.settings import Settings
+
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
-OURS = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "gpu-worker")
+OURS = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "gpu-worker", "receive")
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +91,35 @@ def test_the_stack_is_up_when_database_scheduler_and_dag_processor_are(tmp_path:
     assert done.returncode == (1 if down else 0)
 
 
-def test_nothing_but_the_ui_and_the_store_is_published_and_both_on_this_machine(
+def test_nothing_but_the_ui_the_store_and_the_receiver_is_published_and_both_on_this_machine(
     services: dict[str, Any],
 ) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert set(published) == {"api-server", "minio", "seaweedfs"}
+    assert set(published) == {"api-server", "minio", "seaweedfs", "receive"}
     assert all("127.0.0.1" in port for ports in published.values() for port in ports)
+
+
+def test_the_receiver_is_there_where_it_is_asked_for_and_knows_the_store_alone(
+    services: dict[str, Any],
+) -> None:
+    receive = services["receive"]
+    assert receive["profiles"] == ["receive"]
+    assert not [name for name in receive["environment"] if name.startswith("AIRFLOW")]
+    settings = {name for name in receive["environment"] if name.startswith("PNEUMO_")} - {"PNEUMO_COMPONENT"}
+    assert settings <= {f"PNEUMO_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_the_receiver_is_healthy_while_it_listens(listens: bool) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        if listens:
+            one.listen()
+        environment = {"PNEUMO_COMPONENT": "receive", "PNEUMO_RECEIVE_PORT": str(one.getsockname()[1])}
+        done = subprocess.run(
+            [sys.executable, DOCKER / "healthy.py"], env=environment, stderr=subprocess.DEVNULL, check=False
+        )
+    assert (done.returncode == 0) is listens
 
 
 def test_data_live_in_named_volumes_that_are_declared(services: dict[str, Any]) -> None:

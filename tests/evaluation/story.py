@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from pneumo_tasks import journal
+from pneumo_tasks.evaluation.serving import ServingCheck, remember
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
@@ -56,8 +57,8 @@ class Story:
     def __post_init__(self) -> None:
         self.rows = self._images()
         for body in self.models.values():
-            # A check in a fresh process takes 15 s; test_serving.py makes it, the others find it kept.
-            self.store.put_json(layout.test_set_serving(TEST_SET, sha256(body)), SERVED)
+            # A check in a fresh process takes 15 s; test_serving.py makes it, the others find it remembered.
+            remember(sha256(body), ServingCheck.model_validate(SERVED))
         self._snapshot(self.rows)
 
     def run(self, run_id: str, model: str = "good", **facts: object) -> str:
@@ -65,7 +66,7 @@ class Story:
         store, body = self.store, self.models[model]
         journal.record_start(store, run_id, {"settings": {}})
         store.put(layout.run(run_id, "candidate.keras"), body)
-        store.put(layout.run(run_id, "fine_tune/validation_scores.parquet"), _validation_scores())
+        store.put(layout.run(run_id, "held_out_scores.parquet"), _held_out_scores())
         for stage in ("head", "fine_tune"):
             epochs = [{"epoch": 0, "val_loss": 1.4, "seconds": 0.0}]
             epochs += [{"epoch": n, "loss": 1 / n, "val_loss": 1.1 / n, "seconds": 1.0} for n in (1, 2)]
@@ -84,7 +85,7 @@ class Story:
             positive = number % 2 == 1
             patient = f"{'P' if positive else 'N'}:{number // 4}"
             top = (0.7 if positive else 0.3) + random.uniform(-0.15, 0.15)
-            body = film(top, random.uniform(0.1, 0.9), 40 + number % 7, 50 + number % 5)
+            body = film(top, random.uniform(0.1, 0.9), 70 + number % 7, 80 + number % 5)
             key = layout.incoming("monday", f"{number}.png")
             self.store.put(key, body)
             rows.append(
@@ -97,8 +98,8 @@ class Story:
                     "family": patient[0],
                     "split": "test",
                     "sha256": sha256(body),
-                    "width": 50 + number % 5,
-                    "height": 40 + number % 7,
+                    "width": 80 + number % 5,
+                    "height": 70 + number % 7,
                     "grey_mean": 255 * top,
                     "synthetic": True,
                 }
@@ -107,6 +108,8 @@ class Story:
 
     def _snapshot(self, rows: pd.DataFrame) -> None:
         self.store.put(layout.dataset(SNAPSHOT, "test.parquet"), rows.to_parquet(index=False))
+        learned = rows.assign(patient="T:" + rows["file"], sha256=rows["sha256"].str[::-1], fold=1)
+        self.store.put(layout.dataset(SNAPSHOT, "training.parquet"), learned.to_parquet(index=False))
         summary = {
             "snapshot_id": SNAPSHOT,
             "test_set_id": TEST_SET,
@@ -128,7 +131,7 @@ class Story:
         self.store.put_json(layout.dataset(SNAPSHOT, "summary.json"), summary)
 
 
-def _validation_scores() -> bytes:
+def _held_out_scores() -> bytes:
     random = np.random.default_rng(1)
     positive = np.arange(60) % 3 != 0
     table = pd.DataFrame(

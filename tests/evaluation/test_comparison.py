@@ -8,7 +8,7 @@ from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_
 from pneumo_tasks.evaluation.metrics import compute_metrics
 from tests.evaluation.test_bootstrap import THRESHOLD, films
 
-OTHER = ChampionRef("v1", "0" * 64, THRESHOLD, "before")
+OTHER = ChampionRef("v1", "0" * 64, THRESHOLD, "before", "5nap")
 
 
 def compared(ours: np.ndarray, theirs: np.ndarray) -> Comparison:

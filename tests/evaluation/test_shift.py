@@ -1,16 +1,16 @@
 from pneumo_tasks.evaluation.shift import batch_drift
-from pneumo_tasks.intake.batch_rules import Check
+from pneumo_tasks.intake.checks import BatchCheck
 from pneumo_tasks.intake.verdicts import BatchVerdict
 
 
-def verdict(batch_id: str, *checks: Check) -> BatchVerdict:
+def verdict(batch_id: str, *checks: BatchCheck) -> BatchVerdict:
     return BatchVerdict.model_construct(batch_id=batch_id, checks=list(checks))
 
 
 def test_drift_of_the_batches_of_the_run_is_told_and_nothing_else() -> None:
     given = {"limit": "at most 0.8", "severity": "warning"}
-    drift = Check(name="drift-thumbnails", value="adversarial AUC 0.88", verdict="fail", **given)
-    other = Check(name="class-images", value="9", verdict="pass", **given)
+    drift = BatchCheck(name="drift-thumbnails", value="adversarial AUC 0.88", verdict="fail", **given)
+    other = BatchCheck(name="class-images", value="9", verdict="pass", **given)
     facts = list(batch_drift([verdict("monday", drift, other), verdict("tuesday", drift)], ["monday"]))
     assert [fact.model_dump() for fact in facts] == [
         {

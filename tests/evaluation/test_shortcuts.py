@@ -7,13 +7,21 @@ import pytest
 from pneumo_tasks.evaluation import frame_shift
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import FrameGauge, drawn_frames, in_pixels, mirrored_rim, shortcut_auc
+from pneumo_tasks.evaluation.shortcuts import (
+    Framed,
+    FrameGauge,
+    drawn_frames,
+    in_pixels,
+    mirrored_rim,
+    shortcut_auc,
+)
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.framing.affine_maps import BOX, FILM_EDGE, IDENTITY, SIDE
 from pneumo_tasks.training.framing.reframing import reframed
 from pneumo_tasks.training.framing.template import fit_template
+from tests.snapshots import summarise
 from tests.training.aligned import chests
 
 RNG = np.random.default_rng(0)
@@ -110,10 +118,11 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     )
     test = rows[rows["split"] == "test"]
     store.put(layout.dataset("s", "training.parquet"), rows[rows["split"] != "test"].to_parquet(index=False))
+    summarise(store, "s")
     monkeypatch.setattr(frame_shift, "read_template", lambda _: np.ones((56, 56), np.float32))
     monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: gauge)
     monkeypatch.setattr(
-        frame_shift, "read_images", lambda _, chosen: [films[int(name) % 80] for name in chosen["sha256"]]
+        frame_shift, "read_images", lambda _, __, chosen: [films[int(name) % 80] for name in chosen["sha256"]]
     )
     monkeypatch.setattr(frame_shift, "_FEWEST", 5)
     facts = measure_frame_shift(Settings.load(), store, "s", test)
@@ -124,6 +133,8 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
     drawn = by_name["training films", "label from geometry alone, in the standard frame, if framed at random"]
     assert (drawn.verdict, drawn.limit) == ("pass", "")
     assert 0 <= float(drawn.found) <= 1
+    for frame in ("as received", "in the standard frame"):
+        assert 0 <= float(by_name["training films", f"label from texture alone, {frame}"].found) <= 1
     rim = by_name["training films", "label from the mirrored rim alone, in the standard frame"]
     assert 0 <= float(rim.found) <= 1
     assert ("train against test, NORMAL", "adversarial AUC, in the standard frame") in by_name
@@ -131,3 +142,26 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
 
     monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: pytest.fail("measured again"))
     assert measure_frame_shift(Settings.load(), store, "s", test) == facts
+
+
+@pytest.mark.parametrize(("failed", "verdict"), [(2, "pass"), (3, "warning")])
+def test_a_label_that_misses_the_frame_more_often_is_a_warning(failed: int, verdict: str) -> None:
+    films = pd.DataFrame({"split": "train", "label": ["NORMAL"] * 40 + ["PNEUMONIA"] * 40})
+    aligned = np.arange(80) >= failed
+    nothing = np.zeros((80, 1))
+    seen = Framed(nothing, nothing, nothing, nothing.astype(np.uint8), aligned)
+    *_, apart = frame_shift._alignment(Settings.model_construct(max_unaligned=0.25), films, seen)
+    assert (apart.verdict, apart.found) == (verdict, f"{100 * failed / 40:.1f} points")
+
+
+def test_a_device_that_draws_finer_is_found_by_texture(leaning: Any) -> None:
+    """Fine noise on every healthy film: its texture tells the label, as received and framed."""
+    films, ill, gauge = leaning
+    rng = np.random.default_rng(1)
+    finer = [
+        film if sick else np.clip(film + rng.normal(0, 15, film.shape), 0, 255).astype(np.uint8)
+        for film, sick in zip(films, ill, strict=True)
+    ]
+    patients = [str(number) for number in range(len(films))]
+    for seen in gauge.measure(finer):
+        assert shortcut_auc(seen.texture[:, 3:5], ill, patients) > 0.9

@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from pneumo_tasks.evaluation import bootstrap
+from pneumo_tasks.evaluation.gaps import Gap, slice_gaps
 from pneumo_tasks.evaluation.slices import Slice, slice_figures
 
 
@@ -49,3 +51,43 @@ def test_the_kind_of_pneumonia_exposure_and_size_are_slices_and_a_single_batch_i
 def test_optional_columns_are_slices_where_they_are_given() -> None:
     sites = [part.value for part in figures(site=["north", "south"] * 60) if part.by == "site"]
     assert sites == ["north", "south"]
+
+
+def test_those_of_whom_nothing_is_stated_are_a_slice() -> None:
+    ages = [part.value for part in figures(age_band=["1 to 4", None, "5 to 17"] * 40) if part.by == "age"]
+    assert ages == ["1 to 4", "5 to 17", "not stated"]
+    assert not [part for part in figures(sex=[None] * 120) if part.by == "sex"]
+
+
+def test_films_of_which_a_circumstance_is_not_stated_are_a_slice_too() -> None:
+    for column, title in [(name, name) for name in ("site", "view", "month", "laterality", "priority")]:
+        found = [part.value for part in figures(**{column: ["A", "", None, "B"] * 30}) if part.by == title]
+        assert found == ["A", "B", "not stated"]
+
+
+def widest(min_images: int, **columns: object) -> dict[tuple[str, str], Gap]:
+    return {(gap.by, gap.figure): gap for gap in slice_gaps(figures(**columns), min_images)}
+
+
+def test_the_gap_of_a_kind_of_slices_names_the_best_and_the_worst() -> None:
+    gap = widest(20)[("source family", "recall")]
+    assert (gap.value, gap.best, gap.worst, gap.slices) == (0.5, "person-bacteria", "person-virus", 2)
+    values = [gap.value for gap in slice_gaps(figures(), 20)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_slices_too_small_or_without_the_class_are_no_gap() -> None:
+    assert ("source family", "recall") not in widest(31)
+    assert ("source family", "specificity") not in widest(1), "one family alone has healthy children"
+
+
+def test_gaps_are_those_of_fairlearn() -> None:
+    metrics = pytest.importorskip("fairlearn.metrics")
+    ill = np.r_[np.ones(60, bool), np.zeros(60, bool)]
+    called = np.r_[np.zeros(15, bool), np.ones(45, bool), np.zeros(60, bool)]
+    sites = ["north", "south", "east"] * 40
+    of_fairlearn = metrics.MetricFrame(
+        metrics=metrics.true_positive_rate, y_true=ill, y_pred=called, sensitive_features=sites
+    )
+    gap = widest(10, site=sites)[("site", "recall")]
+    assert gap.value == pytest.approx(of_fairlearn.difference(method="between_groups"))

@@ -100,7 +100,10 @@ Rule = Callable[[Request], Fault | None]
 
 @dataclass
 class Proxy:
-    """The running proxy. ``rule`` may be changed at any time; ``seen`` and ``faults`` count what passed."""
+    """The running proxy. ``rule`` and ``endpoint``, where its server is, may be changed at any time.
+
+    ``seen`` and ``faults`` count what passed. A server that is away is a connection that ends.
+    """
 
     endpoint: str
     rule: Rule | None = None
@@ -108,9 +111,7 @@ class Proxy:
     faults: Counter[str] = field(default_factory=Counter)
 
     def start(self) -> "Proxy":
-        server = urlsplit(self.endpoint)
-        upstream = (server.hostname or "127.0.0.1", server.port or 80)
-        handler = type("Handler", (_Handler,), {"proxy": self, "upstream": upstream})
+        handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -121,6 +122,11 @@ class Proxy:
         self._server.server_close()
 
     @property
+    def upstream(self) -> tuple[str, int]:
+        server = urlsplit(self.endpoint)
+        return server.hostname or "127.0.0.1", server.port or 80
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
@@ -128,20 +134,22 @@ class Proxy:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     proxy: Proxy
-    upstream: tuple[str, int]
 
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, self.path, dict(self.headers.items()), body)
-        exchange = Exchange(request, self.connection, self.upstream)
+        exchange = Exchange(request, self.connection, self.proxy.upstream)
         fault = self.proxy.rule(request) if self.proxy.rule else None
         name = getattr(fault, "__name__", "fault") if fault else ""
         self.proxy.seen.append((request.method, request.key or request.query, name))
-        if fault:
-            self.proxy.faults[name] += 1
-            fault(exchange)
-        else:
-            exchange.send(exchange.ask())
+        try:
+            if fault:
+                self.proxy.faults[name] += 1
+                fault(exchange)
+            else:
+                exchange.send(exchange.ask())
+        except (OSError, http.client.HTTPException):
+            exchange.close()
         self.close_connection = not exchange.open
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815
@@ -215,6 +223,22 @@ def empty_page(exchange: Exchange) -> None:
     name = '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     page = f"{_XML}{name}<IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
     exchange.send(Answer(200, (("Content-Type", "application/xml"),), page.encode()))
+
+
+def other_names(exchange: Exchange) -> None:
+    """A well-formed listing in which a name has another digit: nothing but a second question finds it."""
+    answer = exchange.ask()
+    exchange.send(replace(answer, body=answer.body.replace(b"3", b"7")))
+
+
+def no_time(exchange: Exchange) -> None:
+    """A well-formed listing whose minutes are none: "12:76:22"."""
+    answer = exchange.ask()
+    exchange.send(replace(answer, body=re.sub(rb"T(\d\d):\d\d:", rb"T\1:76:", answer.body)))
+
+
+def no_time_in_the_header(exchange: Exchange) -> None:
+    exchange.send(exchange.ask().changed("Last-Modified", "Fri, 27 Nov 2026 12:76:22 GMT"))
 
 
 def without_etag(exchange: Exchange) -> None:

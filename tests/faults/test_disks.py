@@ -1,6 +1,7 @@
 """A disk that is full or read-only is named, with its bytes; the next try on a better one works."""
 
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 
 from pneumo_tasks.errors import CorruptArtefact, DiskUnusable
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.local_disk import allocate
+from pneumo_tasks.storage.local_disk import allocate, named_disk
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.features.local_cache import LocalCache
+from pneumo_tasks.training.fitting.event_log import write_event_log
 from pneumo_tasks.training.model.backbones import build_backbone, resolve_weights
 from tests.faults.proxy import flip
 
@@ -70,6 +72,19 @@ def test_a_full_disk_refuses_a_mapped_file_before_it_is_written_to(disk: Disk) -
         file.truncate(2**20)  # sparse: writing to its pages would end the process with SIGBUS
     with pytest.raises(DiskUnusable, match="1,048,576 needed"):
         allocate(part)
+
+
+def test_what_tensorflow_says_of_a_full_disk_is_named(
+    store: ObjectStore, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = disk("size=8k")
+    records = [{"epoch": epoch, "loss": 1.0, "accuracy": 0.5} for epoch in range(90)]
+    monkeypatch.setattr(tempfile, "tempdir", str(small))
+    with pytest.raises(DiskUnusable, match=rf"{small}.* 0 bytes free"), named_disk(small):
+        write_event_log(store, "weekly", "head", records)
+    assert list(small.iterdir()) == []
+    monkeypatch.undo()
+    write_event_log(store, "weekly", "head", records)
 
 
 def test_cached_weights_with_a_flipped_bit_are_never_used(

@@ -3,6 +3,7 @@
 import pytest
 
 from pneumo_tasks.errors import StorageUnavailable
+from pneumo_tasks.storage.listings import agreed
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.storage.s3_answers import why_no_answer
 from tests.faults import proxy as faults
@@ -10,7 +11,8 @@ from tests.faults.proxy import Fault, Proxy, always, listings_of, once
 
 DAMAGE = (
     *(faults.head_only, faults.half_then_closed, faults.half_then_reset, faults.shortened),
-    *(faults.login_page, faults.error_in_200, faults.nothing_in_200, faults.empty_page),
+    *(faults.login_page, faults.error_in_200, faults.nothing_in_200, faults.empty_page, faults.other_names),
+    faults.no_time,
 )
 
 
@@ -21,7 +23,8 @@ def test_one_damaged_listing_hides_nothing(
     for number in range(5):
         store.put(f"models/v{number}/manifest.json", b"{}")
     proxy.rule = once(fault, listings_of("models/"))
-    assert len(list(store_behind.list_objects("models/"))) == 5
+    listed = [found.key for found in store_behind.list_objects("models/")]
+    assert listed == [f"models/v{number}/manifest.json" for number in range(5)]
     proxy.rule = once(fault, listings_of("models/"))
     assert store_behind.list_folders("models/") == [f"v{number}" for number in range(5)]
     assert proxy.faults.total() == 2
@@ -34,6 +37,17 @@ def test_a_listing_that_never_arrives_is_worth_another_try(
     proxy.rule = always(fault, listings_of("incoming/"))
     with pytest.raises(StorageUnavailable, match="not the object store, or its answer was cut"):
         list(store_behind.list_objects("incoming/"))
+
+
+def test_listings_that_never_agree_are_no_answer() -> None:
+    answers = iter([["a", "b"], ["a"], ["b"], ["a"], ["b"], ["a"], ["b"]])
+    with pytest.raises(StorageUnavailable, match="no two listings agree"):
+        agreed(lambda: next(answers), str, "models/")
+
+
+def test_what_is_written_between_two_listings_is_listed() -> None:
+    answers = iter([["a"], ["a", "b"]])
+    assert agreed(lambda: next(answers), str, "models/") == ["a", "b"]
 
 
 def test_a_page_that_goes_on_without_saying_where_is_no_page() -> None:

@@ -1,21 +1,28 @@
 """What arrives damaged is read again, and never handed on as the object."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, StorageUnavailable
+from pneumo_tasks.intake.batches import read_batch, upload_batch
+from pneumo_tasks.intake.collection import collect_facts
+from pneumo_tasks.intake.contents import contents_in_bucket
+from pneumo_tasks.intake.inspectors import Assignment
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import proven_reads
 from pneumo_tasks.storage.object_reader import ObjectReader
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from tests.faults import proxy as faults
 from tests.faults.proxy import Fault, Proxy, always, flip, once, reads_of
+from tests.intake.films import good_files
 
 FILM = bytes(range(256)) * 40
 DAMAGE = (
     *(faults.flipped, faults.shortened, faults.login_page, faults.error_in_200, faults.nothing_in_200),
     *(faults.head_only, faults.half_then_closed, faults.half_then_reset, faults.without_etag),
+    faults.no_time_in_the_header,
     *(faults.reset_before, faults.without_metadata_and_flipped, faults.refused(500, "InternalError")),
 )
 damaged = pytest.mark.parametrize("fault", DAMAGE, ids=lambda fault: fault.__name__)
@@ -161,3 +168,20 @@ def test_a_404_without_a_body_alone_proves_no_absence(
     proxy.rule = always(faults.refused(404, "InvalidAccessKeyId"))
     with pytest.raises(BadConfiguration, match="credentials"):
         store_behind.exists("absent")
+
+
+def test_a_store_that_stalls_while_films_are_released_is_no_fault_of_the_films(
+    proxy: Proxy, settings_behind: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    """The clock of a decoder is shorter than the store's silence, and no film is blamed for it."""
+    with zipfile.ZipFile(tmp_path / "w1.zip", "w") as archive:
+        for name, body in good_files(3).items():
+            archive.writestr(name, body)
+    upload_batch(settings_behind, store, tmp_path / "w1.zip", "w1", "train")
+    batch, digest = read_batch(store, "w1")
+    proxy.rule = once(faults.delayed(4.0), lambda request: request.method == "PUT", times=2)
+    assignment = Assignment(settings_behind, "w1", digest, patience=2.0)
+    contents = contents_in_bucket(store, batch)
+    facts = collect_facts(assignment, ObjectStore.connect(settings_behind), contents).facts
+    assert proxy.faults
+    assert facts["decode_error"].isna().all()

@@ -2,14 +2,19 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
-from pneumo_tasks.errors import ObjectMissing, StorageUnavailable
+from pneumo_tasks.errors import BadConfiguration, ObjectMissing, StorageUnavailable
+from pneumo_tasks.intake.catalogue import read_catalogue
+from pneumo_tasks.promotion.registry.ledger import read_ledger
+from pneumo_tasks.promotion.runs.index import list_runs
+from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.faults import proxy as faults
-from tests.faults.proxy import Proxy, always
+from tests.faults.proxy import Proxy, Request, always
 
 
 def test_many_reads_come_in_their_order(store: ObjectStore) -> None:
@@ -46,3 +51,30 @@ def test_the_first_error_ends_the_reads(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing):
         read_many(read, range(1000), threads=4)
     assert len(begun) < 100
+
+
+LONG_LISTS: dict[str, tuple[str, Callable[[ObjectStore], object]]] = {
+    "ledger": (layout.LEDGER, read_ledger),
+    "catalogue": (layout.CATALOGUE, read_catalogue),
+    "runs": (layout.RUNS, list_runs),
+}
+
+
+@pytest.mark.parametrize("name", LONG_LISTS)
+def test_the_first_error_ends_the_reading_of_a_long_list(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore, name: str
+) -> None:
+    folder, read = LONG_LISTS[name]
+    for number in range(1, 120):
+        store.put(layout.ledger_entry(number), b"{}")
+        store.put(layout.catalogue_entry(number), b"{}")
+        store.put(layout.run(f"run-{number}", "run.json"), b"{}")
+
+    def is_read(request: Request) -> bool:
+        return request.method == "GET" and request.key.startswith(folder)
+
+    proxy.rule = always(faults.refused(403, "AccessDenied"), is_read)
+    with pytest.raises(BadConfiguration):
+        read(store_behind)
+    time.sleep(0.5)
+    assert proxy.faults.total() < 60, "what waited for its turn was not begun"

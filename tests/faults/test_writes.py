@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pneumo_tasks.errors import BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
+from pneumo_tasks.errors import BadBatch, BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
+from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from tests.faults import proxy as faults
 from tests.faults.proxy import Fault, Proxy, Request, always, once, writes_of
+from tests.intake.films import good_files, write
 
 LARGE = bytes(range(256)) * 40_000  # above 8 MiB: boto3 sends it in parts
 
@@ -24,6 +27,17 @@ def test_a_write_with_a_strange_answer_is_made_again(
     assert store_behind.put("film", b"film") == store.get("film").etag
     proxy.rule = once(fault, writes_of("evidence"))
     assert store_behind.put_once("evidence", b"first") == b"first"
+
+
+def test_a_passing_conflict_leaves_nothing_unwritten(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
+) -> None:
+    proxy.rule = once(faults.refused(409, "ConditionalRequestConflict"), writes_of("evidence"))
+    assert store_behind.put_once("evidence", b"first") == b"first"
+    assert store.read("evidence") == b"first"
+    proxy.rule = always(faults.refused(409, "ConditionalRequestConflict"), writes_of("other"))
+    with pytest.raises(ConditionFailed, match="nothing is there"):
+        store_behind.put_once("other", b"first")
 
 
 def test_bytes_that_change_on_the_way_up_are_sent_again_or_told(
@@ -81,3 +95,20 @@ def test_a_conflict_on_a_conditional_write_is_a_failed_condition(
     proxy.rule = always(faults.refused(409, "ConditionalRequestConflict"), writes_of("pointer"))
     with pytest.raises(ConditionFailed):
         store_behind.put_if_absent("pointer", b"1")
+
+
+def test_an_upload_whose_last_answer_is_lost_or_that_is_done_again_is_one_batch(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore, settings: Settings, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "films", good_files(4))
+    proxy.rule = once(faults.reset_after, writes_of("batch.json"))
+    sent = upload_batch(settings, store_behind, folder, "monday", "train")
+    assert proxy.faults.total() == 1
+    before = {listed.key: listed.modified for listed in store.list_objects("")}
+    assert upload_batch(settings, store, folder, "monday", "train") == sent
+    assert {listed.key: listed.modified for listed in store.list_objects("")} == before, (
+        "nothing is sent again"
+    )
+    for other, split in ((folder, "test"), (write(tmp_path / "others", good_files(4, start=50)), "train")):
+        with pytest.raises(BadBatch, match="of other files has this id"):
+            upload_batch(settings, store, other, "monday", split)

@@ -69,7 +69,7 @@ def test_airflow_lists_the_dags_of_the_wheel(beside_airflow: Installation, varia
     done = beside_airflow.run("airflow", "dags", "list", "-o", "json", **variables)
     assert done.returncode == 0, done.stderr[-2000:]
     listed = {row["dag_id"]: row["fileloc"] for row in json.loads(done.stdout.splitlines()[-1])}
-    assert {"pneumonia_retraining", "champion_rollback"} <= listed.keys()
+    assert {"pneumonia_retraining", "champion_rollback", "champion_watch"} <= listed.keys()
     assert all(file.startswith(variables["AIRFLOW__CORE__DAGS_FOLDER"]) for file in listed.values())
 
 

@@ -93,7 +93,7 @@ def test_a_missing_part_is_named_in_one_line_with_the_command_to_type(
 ) -> None:
     film = part.folder / "film.jpeg"
     film.write_bytes(b"not looked at")
-    asked = {"retrain": ("airflow", "validate", "train"), f"predict {film}": ("train",)}
+    asked = {"retrain": ("validate", "train"), "receive": ("receive",), f"predict {film}": ("train",)}
     for words, needed in asked.items():
         missing = [extra for extra in needed if extra not in part.extras]
         if not missing:
@@ -108,8 +108,10 @@ def test_a_missing_part_is_named_in_one_line_with_the_command_to_type(
 def test_the_doctor_goes_on_where_a_part_is_missing(part: Installation, store: ObjectStore) -> None:
     done = part.run("pneumo", "doctor", **bucket())
     assert "Traceback" not in done.stderr
-    assert [line.split(":")[0][6:] for line in done.stdout.splitlines()][:4] == [
-        "settings", "store", "conditional writes", "backbone weights",
+    assert [line.split(":")[0][6:] for line in done.stdout.splitlines()][:9] == [
+        "settings", "schedule", "credentials", "store", "permissions", "conditional writes", "local disk",
+        "strangers in the bucket",
+        "backbone weights",
     ]  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def test_a_dicom_film_leaves_as_pixels_under_a_pseudonym(
     from pneumo_tasks.intake.validation import validate_batch
     from pneumo_tasks.settings import Settings
 
-    monkeypatch.setenv("PNEUMO_PSEUDONYM_KEY", "a key")
+    monkeypatch.setenv("PNEUMO_PSEUDONYM_KEY", "a key that nobody guesses")
     settings = Settings.load()
     films = {
         "NORMAL/a.dcm": dicom(film(1)),

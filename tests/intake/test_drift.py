@@ -1,11 +1,16 @@
-"""Drift as arrays and frames; the figures of the public data are in docs/intake.md."""
+"""Drift as arrays and frames; the figures of the public data are in docs/intake-limits.md."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pneumo_tasks.intake.adversarial import adversarial_auc, control_auc, standardised
-from pneumo_tasks.intake.drift import kolmogorov_smirnov, measure_drift, population_stability
+from pneumo_tasks.intake.drift import (
+    coarse_stability,
+    kolmogorov_smirnov,
+    measure_drift,
+    population_stability,
+)
 from tests.intake.films import film
 
 
@@ -75,3 +80,39 @@ def test_drift_names_the_fact_that_moved_and_says_what_chance_gives() -> None:
 def test_too_few_films_are_not_compared() -> None:
     assert measure_drift(frame(49, 1000), frame(200, 0)) is None
     assert measure_drift(frame(60, 1000).assign(patient="one"), frame(200, 0)) is None
+
+
+def test_drift_names_what_was_stated_otherwise_and_nothing_stated_is_a_word() -> None:
+    ages = ["1 to 4", None, "5 to 17", None]
+    known, new = (
+        frame(200, 0).assign(age_band=ages * 50),
+        frame(80, 1000).assign(age_band=ages * 20, sex="male"),
+    )
+    same = coarse_stability(known, new.drop(columns="sex"))
+    assert same == {"age_band": pytest.approx(0.0, abs=1e-9)}
+    drift = measure_drift(new, known)
+    assert drift is not None
+    assert (drift.coarse_fact, drift.psi_fact != "sex") == ("sex", True)
+    assert drift.coarse_psi > 0.25
+
+
+def test_another_month_is_no_drift_and_another_priority_is() -> None:
+    known = frame(200, 0).assign(month="May", priority="routine")
+    found = coarse_stability(known, frame(80, 1000).assign(month="June", priority="urgent"))
+    assert list(found) == ["priority"]
+    assert found["priority"] > 0.25
+
+
+def test_dozens_of_devices_of_a_film_each_are_no_drift() -> None:
+    random = np.random.default_rng(3)
+    known, new = (
+        frame(count, seed).assign(device=[f"MAKER {n}" for n in random.integers(0, 40, count)])
+        for count, seed in ((400, 0), (200, 1000))
+    )
+    assert coarse_stability(known, new)["device"] < 0.25
+
+
+def test_facts_that_nobody_states_are_not_compared() -> None:
+    drift = measure_drift(frame(80, 1000).assign(sex=None), frame(200, 0))
+    assert drift is not None
+    assert (drift.coarse_fact, drift.coarse_psi) == ("", 0.0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.films.imaging import Limits, decode_grey
 from pneumo_tasks.intake.inspection import inspect_bytes
+from pneumo_tasks.intake.receiving import day_of
 from tests.intake.dicoms import dicom, jpeg_dicom
 from tests.intake.films import film, jpeg, png
 
@@ -47,6 +48,37 @@ def _knock(data: bytes) -> None:
 @given(st.one_of(mutated(), st.binary(max_size=2000)))
 def test_any_bytes_end_in_facts(data: bytes) -> None:
     _knock(data)
+
+
+DICOMS = [dicom(film(4), StudyDate="20261120"), dicom(film(5), StudyDate="20261120", Modality="DX")]
+
+
+@st.composite
+def mutated_header(draw: st.DrawFn) -> bytes:
+    data = bytearray(draw(st.sampled_from(DICOMS)))
+    for _ in range(draw(st.integers(1, 5))):
+        at = draw(st.integers(132, 700))
+        data[at : at + draw(st.integers(0, 4))] = draw(st.binary(max_size=4))
+    return bytes(data)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(mutated_header(), st.binary(max_size=2000)))
+def test_the_study_day_of_any_bytes_is_a_day_or_none(data: bytes) -> None:
+    day = day_of(data, 10**6)
+    assert day == "" or (len(day) == 8 and day.isdigit())
+
+
+@pytest.mark.parametrize("said", [b"\0\0\0\0\0\0\0\0", b"\xff" * 8, b"20261332", b"2026112\xb2", b"../../.."])
+def test_a_study_date_that_is_none_is_no_day(said: bytes) -> None:
+    data = dicom(film(4), StudyDate="20261120").replace(b"20261120", said)
+    assert day_of(data, 10**6) == ""
+
+
+def test_a_study_date_of_a_kind_that_dicom_does_not_know_is_no_day() -> None:
+    """pydicom raises NotImplementedError, and only when the element is asked for."""
+    data = dicom(film(4), StudyDate="20261120").replace(b"DA\x08\x0020261120", b"DO\x08\x0020261120")
+    assert day_of(data, 10**6) == ""
 
 
 @pytest.mark.slow

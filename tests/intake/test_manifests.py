@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.manifests import MAX_PATH, path_fault, read_manifest, spreadsheet_fault
+from pneumo_tasks.intake.ids import program_fault
+from pneumo_tasks.intake.manifests import MAX_PATH, path_fault, read_manifest
 
 ROW = ["a.jpeg", "NORMAL", "7"]
 
@@ -14,6 +15,14 @@ ROW = ["a.jpeg", "NORMAL", "7"]
     "data",
     [
         b"path,label,patient_id\na.jpeg,NORMAL,7\n",
+        b"sep=;\r\npath;label;patient_id\r\na.jpeg;NORMAL;7\r\n",
+        b"\n\npath,label,patient_id,,\n\na.jpeg,NORMAL,7,,\n",
+        b"path,label,patient_id\na.jpeg,NORMAL,7,,\n",
+        b'path,label,patient_id\na.jpeg,NORMAL,"=""7"""\n',
+        b"path,label,patient_id\na.jpeg,NORMAL,'7\n",
+        b'"path\n",label,"patient\nid"\na.jpeg,NORMAL,7\n',
+        b"\xef\xbb\xbf\xef\xbb\xbfpath,label,patient_id\na.jpeg,NORMAL,7\n",
+        b"path\tlabel\tpatient_id\na.jpeg\tNORMAL\t7,0\n",
         b"\xef\xbb\xbfpath;label;patient_id\r\na.jpeg;NORMAL;7\r\n",
         b"PATH\tLabel\tPatient ID\na.jpeg\tNORMAL\t7",
         b"path|label|patient_id\na.jpeg|NORMAL|7",
@@ -27,6 +36,14 @@ ROW = ["a.jpeg", "NORMAL", "7"]
     ],
     ids=[
         "plain",
+        "sep",
+        "trailing-columns",
+        "trailing-cells",
+        "formula",
+        "apostrophe",
+        "title-of-two-lines",
+        "two-marks",
+        "decimal-comma",
         "mark-semicolon-crlf",
         "tab-capitals",
         "pipe",
@@ -64,14 +81,22 @@ def test_a_path_is_never_stripped_and_has_one_unicode_form() -> None:
     assert rows["path"][0] == "Müller .jpeg"
 
 
-@pytest.mark.parametrize("given", ["1.23457E+11", "1e5", "#REF!", "#N/A!"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("1.23457E+11", "1,23457E+11", "1e5", "1e-05", "#REF!", "#N/A!", "#NAME?", "02-Jan", "Mar-05"),
+        *("5. Mrz", "2024-01-02 00:00:00", "12345678901234567890.0", "M\ufffdller"),
+    ],
+)
 def test_an_id_that_a_spreadsheet_destroyed_is_a_fault(given: str) -> None:
-    assert spreadsheet_fault(given)
+    assert program_fault(given)
 
 
-@pytest.mark.parametrize("given", ["7", "1E", "E12", "12-e+5x", "", "P-0012"])
+@pytest.mark.parametrize(
+    "given", ["7", "1E", "E12", "12-e+5x", "", "P-0012", "MAR12", "Mary-05", "2024-01-02", "7.5"]
+)
 def test_an_ordinary_id_is_none(given: str) -> None:
-    assert spreadsheet_fault(given) is None
+    assert program_fault(given) is None
 
 
 def test_names_beyond_ascii_come_through_in_utf_8_and_windows_1252() -> None:
@@ -91,9 +116,31 @@ def test_names_beyond_ascii_come_through_in_utf_8_and_windows_1252() -> None:
         (b"path,label\na.jpeg,NORMAL\nb.jpeg,NORMAL,1,2,3\n", "line 3|Length of header"),
         (b'path,label\n"a.jpeg,NORMAL\nb.jpeg,NORMAL\n', "EOF inside string"),
         (b"path,label\na.jpeg,NORMAL\nb\0.jpeg,NORMAL\n", "line 3"),
-        (b"," * 100_000 + b"\n", "first line"),
+        (b"," * 100_000 + b"\n", "it is empty"),
+        (b'path,label\n"' + b"a" * 200_000 + b'",NORMAL\n', "field larger"),
+        (b'path,label\n"a"b,NORMAL\n', "line 2"),
+        (b'"path\n",path,label\na,b,c\n', "'path' twice"),
+        (b"PatientID,patient_id,path,label\n1,2,a,b\n", "'patient_id' twice"),
+        ("path,label\na,b\n".encode("utf-16-le"), "is not text"),
+        (b"\xff\xfea", "is not text"),
     ],
-    ids=["empty", "no-label", "no-path", "no-rows", "twice", "ragged", "open-quote", "nul", "wide"],
+    ids=[
+        "empty",
+        "no-label",
+        "no-path",
+        "no-rows",
+        "twice",
+        "ragged",
+        "open-quote",
+        "nul",
+        "wide",
+        "long",
+        "quote",
+        "title",
+        "id-twice",
+        "no-mark",
+        "half-a-letter",
+    ],
 )
 def test_a_bad_table_is_refused_by_line_or_column(data: bytes, words: str) -> None:
     with pytest.raises(BadBatch, match=words):

@@ -128,3 +128,13 @@ def test_a_register_that_was_cut_or_changed_is_found(settings: Settings, store: 
     store.delete(layout.registered(1))
     with pytest.raises(CorruptArtefact, match="is missing"):
         read_register(store)
+
+
+def test_a_long_register_costs_no_request_an_assembly(settings: Settings, store: ObjectStore) -> None:
+    register = found_register(settings, store, dict)
+    for number in range(57):
+        register = enrol_patients(settings, store, register, [(f"patient:{number}", "auto")])
+    asked: list[str] = []
+    store.client.meta.events.register("before-send.s3", lambda request, **_: asked.append(request.url))
+    assert read_register(store) == register
+    assert len(asked) <= 20

@@ -1,15 +1,26 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pneumo_tasks.films.dicom_patients import pseudonym
 from pneumo_tasks.intake.accepted import COLUMNS, accepted_images
 from pneumo_tasks.intake.batch_list import describe_batch, discover_batches
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.batches import Batch, upload_batch
+from pneumo_tasks.intake.collection import collect_facts
+from pneumo_tasks.intake.contents import contents_on_disk
+from pneumo_tasks.intake.disk import Disk
+from pneumo_tasks.intake.inspectors import Assignment
+from pneumo_tasks.intake.judging import Known, judge_batch
+from pneumo_tasks.intake.manifests import COARSE
+from pneumo_tasks.intake.register import Home
 from pneumo_tasks.intake.validation import validate_batch
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from tests.intake.conftest import rules
+from tests.intake.dicoms import dicom
 from tests.intake.films import film, good_files, jpeg, png, write
 
 
@@ -101,6 +112,49 @@ def test_a_patient_of_the_test_set_stays_out_of_training(validated) -> None:
     second = validated({"NORMAL/IM-0001-0002.png": png(film(2)), **good_files(4, start=20)}, "second")
     assert rules(second) == {"NORMAL/IM-0001-0002.png": "one-split"}
     assert second.rejected[0].value == "test (first)"
+
+
+def test_what_a_film_says_beside_its_pixels_is_kept_as_coarse_words(validated, store) -> None:
+    table = (
+        "path,label,patient_id,Patient Age,Gender,device,acquired_at,priority\n"
+        "a.jpeg,NORMAL,1,47,w,,2023-07-09,Urgent\nb.dcm,PNEUMONIA,2,,NA,,,\n"
+        "c.jpeg,PNEUMONIA,3,secret,x y,Acme  DX-1,secret,secret\n"
+    )
+    born = {
+        "PatientBirthDate": "19310405",
+        "StudyDate": "20240203",
+        "PatientSex": "M",
+        "Manufacturer": "Acme",
+        "Laterality": "L",
+    }
+    films = {"a.jpeg": jpeg(film(1)), "b.dcm": dicom(film(2), **born), "c.jpeg": jpeg(film(3))}
+    validated({**films, "images.csv": table.encode()})
+    found = accepted_images(store).set_index("file")[[*COARSE]]
+    found = found.astype(object).where(found.notna(), None)
+    assert found.loc["a.jpeg"].tolist() == ["40 to 64", "female", None, "July", None, "urgent"]
+    assert found.loc["b.dcm"].tolist() == ["65 and over", "male", "ACME", "February", "left", None]
+    assert found.loc["c.jpeg"].tolist() == [None, None, "ACME DX-1", None, None, None]
+    for listed in store.list_objects("validations/"):
+        assert not any(
+            word in store.read(listed.key) for word in (b"19310405", b"20240203", b"2023", b"secret")
+        )
+
+
+def test_a_patient_keeps_the_key_that_an_earlier_release_gave(monkeypatch, settings, tmp_path: Path) -> None:
+    """It left the issuer of a DICOM id out, and took the id as it was written."""
+    monkeypatch.setenv("PNEUMO_PSEUDONYM_KEY", "a key that nobody guesses")
+    settings, batch = Settings.load(), Batch(batch_id="b", created_at="", split="train", images=0)
+    data = dicom(film(1), PatientID="P-07 ", IssuerOfPatientID="North")
+    write(tmp_path / "b", {"NORMAL/a.dcm": data})
+    contents = contents_on_disk(tmp_path / "b", "train")
+    collected = collect_facts(Assignment(settings, "b", "0" * 64, on_disk=True), Disk(), contents)
+    new, before = collected.facts.loc[0, ["patient", "formerly"]]
+    assert before == f"dicom:{pseudonym('P-07', b'a key that nobody guesses')}"
+    assert new.startswith("dicom-")
+    nothing = Known.nothing()
+    for homes, found in (({}, new), ({before: Home(split="train", fold=0)}, before)):
+        judged = judge_batch(settings, batch, "0" * 64, collected, replace(nothing, homes=homes))
+        assert judged.facts["patient"][0] == found
 
 
 def test_a_batch_with_too_few_good_files_is_rejected_whole(validated, store) -> None:

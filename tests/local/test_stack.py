@@ -4,6 +4,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.local.environment_file import read_environment
 from pneumo_tasks.local.processes import StartedProcess
-from pneumo_tasks.local.stack import PROJECT, Place, Stack, describe, down, up
+from pneumo_tasks.local.stack import PROJECT, Place, Stack, describe, down, is_well, up
 
 
 @pytest.fixture
@@ -97,9 +98,23 @@ def test_the_real_stack_starts_answers_and_stops_leaving_its_data(place: Place) 
         assert [line.split(":")[0] for line in describe(place)][:2] == ["SeaweedFS", "Airflow"]
         with pytest.raises(BadConfiguration, match="runs already"):
             up(place, "bucket", {})
+        _kill_the_scheduler(place, stack)
+        assert stack.is_running(), "the main process goes on"
+        assert not is_well(place, stack, patience=0)
+        assert any("make down" in line for line in describe(place))
     finally:
         ended = down(place)
     assert ended >= len(stack.processes)
     assert not stack.leftovers()
     assert (place.local / "s3" / "identities.json").exists()
     assert read_environment(place.env) == values
+
+
+def _kill_the_scheduler(place: Place, stack: Stack) -> None:
+    """Kill it inside of the main process's session, and wait until Airflow says so."""
+    for process in stack.processes[1].session():
+        if "scheduler" in " ".join(process.cmdline()):
+            process.kill()
+    deadline = time.monotonic() + 120
+    while is_well(place, stack, patience=0) and time.monotonic() < deadline:
+        time.sleep(2)

@@ -25,7 +25,15 @@ STRANGE = ["never", "../../champion.json", "..%2f..%2fchampion.json", "%2e%2e/ch
 
 def test_the_walk_knows_every_route() -> None:
     assert all(isinstance(route, APIRoute) for route in app.routes), "a mount asks for no login"
-    assert set(ROUTES) == {*BY_ID, "/pneumo/", "/pneumo/compare", "/pneumo/ledger"}
+    assert set(ROUTES) == {
+        *BY_ID,
+        "/pneumo/",
+        "/pneumo/compare",
+        "/pneumo/ledger",
+        "/pneumo/protocol",
+        "/pneumo/watch",
+        "/pneumo/matrix",
+    }
     assert all(route.methods == {"GET"} for route in app.routes if isinstance(route, APIRoute))
 
 

@@ -3,6 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from pneumo_airflow import assets
 from pneumo_tasks import journal
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.commands.announcing import ASSET, announce_batch, find_airflow
@@ -59,4 +60,4 @@ def test_where_there_is_no_airflow_nothing_is_announced(
         }
     )
     assert find_airflow(named).url == "https://airflow.example.org/af"
-    assert announcing.ASSET == "pneumo_batch"
+    assert (assets.BATCH.name, assets.OUTCOMES.name) == (announcing.ASSET, announcing.OUTCOMES)

@@ -3,12 +3,17 @@
 from typing import Any
 
 import pytest
+from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
 from pneumo_airflow.form import check_params, run_params
+from pneumo_airflow.form_bounds import FormBounds
 from pneumo_airflow.stages import DAG_ID
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.promotion.protocol.activation import activate
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
+from tests.promotion.protocol.test_governing import IN_THE_FORM, LOOSER, WHY, bare, strict  # noqa: F401
 
 TRIGGER = f"/api/v2/dags/{DAG_ID}/dagRuns"
 
@@ -30,6 +35,14 @@ def test_what_no_run_can_do_is_refused_with_a_message(
 ) -> None:
     with pytest.raises(BadConfiguration, match=said):
         check_params(params)
+
+
+def test_no_field_of_the_form_is_asked_for_and_empty(environment: None) -> None:
+    """Airflow keeps the button grey while a field without ``null`` among its types is empty."""
+    params = run_params(Settings.load())
+    empty = {name: param.schema["type"] for name, param in params.items() if param.value in (None, "", [])}
+    assert {"batches", "sideways", "min_recall"} <= set(empty)
+    assert [name for name, kinds in empty.items() if "null" not in kinds] == []
 
 
 def test_the_defaults_of_the_form_can_be_run(environment: None) -> None:
@@ -78,3 +91,47 @@ def test_a_run_id_that_no_run_can_have_is_refused_when_it_is_triggered(
     assert said in answer.json()["detail"]
     good = admin.post(TRIGGER, json={"logical_date": None, "dag_run_id": "_x~:+"})
     assert good.status_code == 404  # of Airflow: no DAG file was read in this process
+
+
+@pytest.mark.parametrize("name", IN_THE_FORM)
+def test_no_run_is_made_of_a_request_that_loosens_the_protocol(
+    bare: ObjectStore,  # noqa: F811
+    admin: TestClient,
+    name: str,
+) -> None:
+    agreed, looser = LOOSER[name]
+    answer = admin.post(TRIGGER, json={"logical_date": None, "conf": {name: looser}})
+    assert answer.status_code == 400
+    assert f"{name} is {looser}, the protocol says {agreed}" in answer.json()["detail"]
+    untouched = admin.post(TRIGGER, json={"logical_date": None, "conf": dict.fromkeys(IN_THE_FORM)})
+    assert untouched.status_code == 404  # of Airflow: no DAG file was read in this process
+
+
+def test_the_form_is_told_the_bound_of_the_protocol_that_holds_now(
+    settings: Settings,
+    bare: ObjectStore,  # noqa: F811
+) -> None:
+    path = f"/api/v2/dags/{DAG_ID}/details"
+    params = {name: param.dump() for name, param in run_params(settings).items()}
+
+    async def airflow(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse({"dag_id": DAG_ID, "params": params})(scope, receive, send)
+
+    form = TestClient(FormBounds(airflow)).get(path).json()["params"]
+    assert form["min_recall"]["schema"]["minimum"] == 0.6
+    assert form["recall_margin"]["schema"]["maximum"] == 0.2
+    assert form["recall_margin"]["value"] is None
+    assert "at least 0.6; left empty" in form["min_recall"]["description"]
+    assert "always on" in form["require_approval"]["description"]
+    assert form["seed"] == params["seed"]
+    activate(settings, bare, strict(starter_may_approve=True), "ada", WHY)
+    again = TestClient(FormBounds(airflow)).get(path).json()["params"]
+    assert again["min_recall"]["description"] != form["min_recall"]["description"]
+
+
+def test_a_form_without_a_bucket_is_as_airflow_makes_it(environment: None) -> None:
+    async def airflow(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse({"params": {"min_recall": {"schema": {}}}})(scope, receive, send)
+
+    found = TestClient(FormBounds(airflow)).get(f"/api/v2/dags/{DAG_ID}/details")
+    assert found.json() == {"params": {"min_recall": {"schema": {}}}}

@@ -152,3 +152,24 @@ def test_slack_gets_the_text_and_the_address(monkeypatch: pytest.MonkeyPatch) ->
         server.shutdown()
     (message,) = Webhook.received
     assert message["text"] == f"*Pneumo: promoted*\n{HOSTILE}\nhttp://airflow/pneumo/"
+
+
+@pytest.mark.parametrize("given", ["{", "[]", '{"class": "no.such.Thing"}', '{"class": "os.system"}', "7"])
+def test_a_wrong_notifier_stops_nothing_and_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, given: str
+) -> None:
+    monkeypatch.setenv(OTHER, given)
+    assert send_notice({}, "subject", "text") == 0
+    assert "no notice by PNEUMO_NOTIFIER" in caplog.text
+
+
+def test_a_chat_gets_no_mention_and_no_link_of_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    Recorder.heard.clear()
+    arguments = {"text": "{{ chat_text }}"}
+    described = {"class": f"{__name__}.Recorder", "arguments": arguments}
+    monkeypatch.setenv(OTHER, json.dumps(described))
+    assert send_notice({}, "subject", "<!channel> see https://evil.example \x1b[31m") == 1
+    (heard,) = Recorder.heard
+    assert "<!channel>" not in heard
+    assert "https://" not in heard
+    assert "\x1b" not in heard

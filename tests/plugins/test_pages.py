@@ -11,15 +11,21 @@ from fastapi.testclient import TestClient
 
 from pneumo_airflow.reports import pages
 from pneumo_airflow.reports.chart import draw_chart
+from pneumo_airflow.reports.heat import warmth
 from pneumo_airflow.reports.listing import PAGE_RUNS, Listing, arrange
-from pneumo_tasks import journal
+from pneumo_tasks import journal, pipeline
 from pneumo_tasks.intake.withdrawals import read_datasheet
+from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import Figures
+from pneumo_tasks.promotion.judgement import Figures
+from pneumo_tasks.promotion.protocol.activation import activate
+from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol
+from pneumo_tasks.promotion.registry.champion import read_champion
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.report.report import write_report
 from pneumo_tasks.promotion.runs.index import enter_missing, enter_run, list_runs
 from pneumo_tasks.promotion.runs.runs import DataCounts, RunSummary, show_run
+from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -101,7 +107,7 @@ def test_the_chart_is_a_well_formed_picture_of_what_has_figures() -> None:
 
 def test_a_promotion_can_be_read_on_every_page(reader: TestClient, story: Story, settings: Settings) -> None:
     yes = Approval(verdict="promote", by="anna", reason=f"looked at the flips {SCRIPT}")
-    version = promote_model(settings, story.store, judge(settings, story, "first"), yes)["version"]
+    version = promote_model(settings, story.store, judge(settings, story, "first"), yes).version
     judge(settings, story, "second", "weak")
     for run_id in ("first", "second"):
         write_report(settings, story.store, run_id)
@@ -155,6 +161,24 @@ def test_the_tab_of_another_dag_says_that_it_makes_no_report(reader: TestClient,
     assert SCRIPT not in page.text
 
 
+def test_the_protocol_page_says_what_holds_who_decided_so_and_escapes_it(
+    reader: TestClient, settings: Settings, store: ObjectStore
+) -> None:
+    before = reader.get("/pneumo/protocol").text
+    assert "the embedded default" in before
+    assert "whoever may answer in the UI" in before
+    rules = ApprovalRules(approvers=("ada", SCRIPT))
+    hostile = Protocol.of(settings).model_copy(update={"name": SCRIPT, "approval": rules})
+    activate(settings, store, hostile, "ada", f"agreed {SCRIPT}")
+    page = reader.get("/pneumo/protocol")
+    assert page.status_code == 200
+    assert SCRIPT not in page.text
+    assert hostile.digest in page.text
+    assert "activated by ledger entry 1" in page.text
+    assert "Never whoever started the run" in page.text
+    assert "min_recall" in page.text
+
+
 def test_a_failure_reason_is_escaped(reader: TestClient, store: ObjectStore) -> None:
     journal.record_start(store, "manual__2", {"params": {}, "by": SCRIPT})
     journal.record_failure(store, "manual__2", "train_head", SCRIPT)
@@ -185,16 +209,16 @@ def test_an_entry_of_the_index_is_the_run_itself(store: ObjectStore) -> None:
     assert list_runs(store) == [show_run(store, "manual__4")]
 
 
-def test_a_list_that_was_read_before_costs_two_requests(store: ObjectStore) -> None:
+def test_a_list_that_was_read_before_costs_its_listings_alone(store: ObjectStore) -> None:
     enter(store, [week(n) for n in range(40)])
     index, requests = pages.run_index(), list[str]()
     assert [run.run_id for run in index.read(store)][:2] == ["weekly-039", "weekly-038"]
     store.client.meta.events.register("before-send.s3", lambda request, **_: requests.append(request.url))
     assert len(index.read(store)) == 40
-    assert len(requests) == 2, requests
+    assert len(requests) == 4, requests  # two folders, and each listing is confirmed by a second
     enter(store, [week(7, reason="decided again")])
     assert index.read(store)[32].reason == "decided again"
-    assert len(requests) == 2 + 2 + 2 + 1
+    assert len(requests) == 4 + 2 + 4 + 1
 
 
 @pytest.mark.stress
@@ -209,3 +233,63 @@ def test_the_list_of_500_runs_is_answered_in_300_ms(reader: TestClient, store: O
             assert answer.status_code == 200
     print("first, median, slowest:", seconds[0], median(seconds), max(seconds[1:]))
     assert median(seconds) < 0.3
+
+
+def test_the_matrix_says_so_before_anything_was_measured(reader: TestClient, store: ObjectStore) -> None:
+    assert "Nothing was measured yet" in reader.get("/pneumo/matrix").text
+
+
+def test_the_matrix_is_a_heat_map_that_escapes_names_and_reads_on_a_phone(
+    reader: TestClient, store: ObjectStore
+) -> None:
+    figure = {"value": 0.96, "low": 0.9, "high": 0.99}
+    cell = {"data": SCRIPT, "evidence": "unseen", "films": 40, "patients": 30, "recall": figure}
+    row = {"version": SCRIPT, "run_id": "weekly-1", "made_at": "2026-01-05T03:00", "registered": False}
+    document = {
+        "made_at": "2026-01-06T03:00", "withdrawn": 2, "corrected": 1,
+        "data": [{"name": SCRIPT, "kind": "batch", "films": 40}],
+        "versions": [row | {"champion": False, "update": None, "cells": [cell | {"specificity": figure}]}],
+    }  # fmt: skip
+    store.put_json(layout.matrix(1), document)
+    page = reader.get("/pneumo/matrix")
+    assert page.status_code == 200
+    assert SCRIPT not in page.text
+    assert "&lt;script&gt;" in page.text
+    assert "0.960" in page.text
+    assert 'data-label="&lt;script' in page.text  # the name of the column, where a phone shows no header
+    assert "2 score(s) of withdrawn films are left out" in page.text
+
+
+def test_the_matrix_asks_for_a_login(anonymous: TestClient) -> None:
+    assert anonymous.get("/pneumo/matrix").status_code == 401
+
+
+def test_a_figure_is_as_warm_as_it_is_high() -> None:
+    assert [warmth(value) for value in (None, 0.2, 0.8, 0.9, 1.0)] == [0, 0, 0, 4, 8]
+
+
+def test_the_watch_shows_its_evidence_on_one_page_and_escapes_what_senders_wrote(
+    reader: TestClient, settings: Settings, story: Story
+) -> None:
+    assert "No champion was watched yet" in reader.get("/pneumo/watch").text
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    champion = read_champion(story.store)
+    assert champion is not None
+    rows = [
+        Outcome(
+            version=champion.version, study=str(at), probability=0.1, diagnosis="PNEUMONIA", site=SCRIPT
+        )
+        for at in range(60)
+    ]  # fmt: skip
+    import_outcomes(story.store, rows, SCRIPT)
+    assert pipeline.watch(Run(settings, story.store, "daily")) is not None
+    page = reader.get("/pneumo/watch")
+    assert page.status_code == 200
+    assert "A review is due" in page.text
+    assert "champion_rollback" in page.text
+    assert SCRIPT not in page.text
+    assert "Unseen films" in page.text
+
+
+def test_the_watch_asks_for_a_login(anonymous: TestClient) -> None:
+    assert anonymous.get("/pneumo/watch").status_code == 401

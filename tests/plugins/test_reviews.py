@@ -1,7 +1,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pneumo_airflow.reviews import read_answer
+import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
+
+from pneumo_airflow.reviews import LATER, approval_task, read_answer, read_kept_answer, read_review
+from pneumo_tasks.errors import PromotionRefused
+from pneumo_tasks.monitoring.reviews import ANSWERS
+from pneumo_tasks.run import Run
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 
 ANSWERED = datetime(2026, 11, 25, 16, 0, tzinfo=UTC)
 
@@ -50,3 +58,49 @@ def test_each_question_has_its_own_yes() -> None:
         read = read_answer(answer(option, person=ANNA), 48, yes="roll back")
         assert read is not None
         assert read.verdict == verdict
+
+
+@pytest.fixture
+def asked(environment: None, store: ObjectStore) -> HITLOperator:
+    return approval_task(
+        "approve", "Promote?", requested_by="ask", yes="promote", remark="Why", hours=48, notice="a candidate"
+    )
+
+
+def test_an_edited_row_of_airflow_promotes_nothing(
+    asked: HITLOperator, settings: Settings, store: ObjectStore
+) -> None:
+    run = Run(settings, store, "manual__1")
+    given = asked.execute_complete({"run_id": run.run_id}, answer("reject", "infants", ANNA))
+    said = read_kept_answer(run, given)
+    assert said is not None
+    assert (said.verdict, said.by) == ("reject", "anna")
+    for forged in (
+        answer("promote", "infants", ANNA),
+        answer("reject", "infants", {"id": "8", "name": "ben"}),
+    ):
+        with pytest.raises(PromotionRefused, match="not the one that was given"):
+            read_kept_answer(run, forged)
+
+
+def test_a_row_for_a_question_that_nobody_was_asked_promotes_nothing(
+    settings: Settings, store: ObjectStore
+) -> None:
+    run = Run(settings, store, "manual__2")
+    assert read_kept_answer(run, None) is None
+    with pytest.raises(PromotionRefused, match="nobody's answer is kept"):
+        read_kept_answer(run, answer("promote", person=ANNA))
+
+
+def test_an_alarm_is_answered_by_a_person_and_never_by_the_time_limit() -> None:
+    said = read_review(answer("roll back", "it misses too many", ANNA))
+    assert said is not None
+    assert (said.by, said.answer, said.reason) == ("anna", "roll back", "it misses too many")
+    assert read_review(answer("keep", None)) is None
+    assert read_review(answer(LATER, person=ANNA)) is None
+
+
+def test_the_watch_offers_the_answers_that_are_written_down() -> None:
+    import champion_watch
+
+    assert (champion_watch.KEEP, champion_watch.ROLL_BACK, champion_watch.RETRAIN) == ANSWERS

@@ -27,7 +27,7 @@ def main(run_id: str, snapshot_id: str) -> None:
     store = ObjectStore.connect(settings)
     decide_promotion(settings, store, run_id, snapshot_id)
     write_report(settings, store, run_id)
-    sys.stdout.write(str(promote_model(settings, store, run_id)["version"]))
+    sys.stdout.write(str(promote_model(settings, store, run_id).version))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from tests.evaluation.story import SNAPSHOT, Story
 
 def judge(settings: Settings, story: Story, run_id: str, model: str = "good") -> str:
     """Train (as it were), evaluate and decide; returns the run id."""
-    settings = settings.model_copy(update={"resamples": 100})
     story.run(run_id, model)
     evaluate_candidate(settings, story.store, run_id, SNAPSHOT, champion_ref(story.store))
     decide_promotion(settings, story.store, run_id, SNAPSHOT)

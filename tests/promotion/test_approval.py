@@ -2,7 +2,8 @@ import pytest
 
 from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import read_decision, reject_candidate
+from pneumo_tasks.promotion.decision import reject_candidate
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion, read_pointer
 from pneumo_tasks.promotion.registry.history import read_history
@@ -41,7 +42,7 @@ def test_a_person_may_refuse_what_the_rules_allow(settings: Settings, story: Sto
     assert (entry.kind, entry.by, entry.approval) == ("rejected", "anna", NO)
     assert show_run(story.store, run_id).decision == "rejected"
     assert read_decision(story.store, run_id).rules
-    reject_candidate(story.store, run_id, NO)
+    reject_candidate(settings, story.store, run_id, NO)
     assert len(ledger.read_ledger(story.store)) == 1
     with pytest.raises(PromotionRefused, match="the decision is rejected"):
         promote_model(settings, story.store, run_id, YES)
@@ -50,7 +51,7 @@ def test_a_person_may_refuse_what_the_rules_allow(settings: Settings, story: Sto
 def test_only_an_approved_candidate_can_be_refused_by_a_person(settings: Settings, story: Story) -> None:
     run_id = judge(settings, story, "first", "weak")
     with pytest.raises(PromotionRefused, match="no approved candidate"):
-        reject_candidate(story.store, run_id, NO)
+        reject_candidate(settings, story.store, run_id, NO)
 
 
 def test_without_the_approval_that_the_settings_ask_for_nothing_moves(
@@ -74,7 +75,7 @@ def test_a_champion_that_moved_during_the_wait_is_compared_with_and_the_approval
     fast = promote_model(settings, story.store, judge(settings, story, "fast", "better"))
     promote_model(settings, story.store, slow, YES)
     decision = read_decision(story.store, slow)
-    assert (decision.champion, decision.approval) == (fast["version"], YES)
+    assert (decision.champion, decision.approval) == (fast.version, YES)
     assert ledger.read_ledger(story.store)[-1].approval == YES
 
 
@@ -82,7 +83,7 @@ def test_a_rollback_says_who_asked_and_who_approved_and_is_done_once(
     settings: Settings, story: Story
 ) -> None:
     versions = [
-        promote_model(settings, story.store, judge(settings, story, run_id, model))["version"]
+        promote_model(settings, story.store, judge(settings, story, run_id, model)).version
         for run_id, model in (("first", "good"), ("second", "better"))
     ]
     request = ChangeRequest(reason="false alarms", by="ben", approval=YES, attempt="manual-1")
@@ -91,7 +92,7 @@ def test_a_rollback_says_who_asked_and_who_approved_and_is_done_once(
     moved = rollback(settings, story.store, versions[0], request)
     assert rollback(settings, story.store, versions[0], request) == moved
     entry = ledger.read_ledger(story.store)[-1]
-    assert (entry.seq, entry.by, entry.approval) == (moved["seq"], "ben", YES)
+    assert (entry.seq, entry.by, entry.approval) == (moved.seq, "ben", YES)
 
 
 def test_entries_with_fields_of_another_release_keep_the_chain_whole(
@@ -101,8 +102,8 @@ def test_entries_with_fields_of_another_release_keep_the_chain_whole(
     (entry,) = ledger.read_ledger(story.store)
     written = entry.model_dump()
     del written["approval"]  # as an older release wrote it
-    older = ledger.Entry.model_validate(written)
-    newer = ledger.Entry.model_validate(written | {"committee": "monthly"})
+    older = ledger.LedgerEntry.model_validate(written)
+    newer = ledger.LedgerEntry.model_validate(written | {"committee": "monthly"})
     assert "approval" not in older.model_dump(exclude_unset=True)
     assert newer.model_dump(exclude_unset=True)["committee"] == "monthly"
     assert len({ledger.digest(one) for one in (entry, older, newer)}) == 3

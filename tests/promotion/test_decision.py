@@ -1,8 +1,11 @@
 import pytest
 
 from pneumo_tasks.errors import UnsafeStore
-from pneumo_tasks.evaluation.evaluation import evaluate_candidate, read_evaluation
-from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
+from pneumo_tasks.evaluation.evaluation import evaluate_candidate
+from pneumo_tasks.evaluation.record import read_evaluation
+from pneumo_tasks.evaluation.revisions import revise
+from pneumo_tasks.promotion.decision import decide_promotion, record_nothing_new
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.runs.runs import show_run
@@ -16,7 +19,7 @@ from tests.promotion.judging import judge
 def test_a_candidate_above_every_floor_is_approved(settings: Settings, story: Story) -> None:
     run_id = story.run("first")
     evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
-    assert decide_promotion(settings, story.store, run_id, SNAPSHOT)["decision"] == "approved"
+    assert decide_promotion(settings, story.store, run_id, SNAPSHOT).decision == "approved"
     assert story.store.exists(layout.dataset_decision(SNAPSHOT, run_id))
     assert show_run(story.store, run_id).state == "running"
 
@@ -53,11 +56,10 @@ def test_the_decision_alone_holds_the_figures_that_a_list_of_runs_shows(
 def test_an_undefined_metric_fails_its_rule(settings: Settings, story: Story) -> None:
     run_id = story.run("first")
     evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
-    key = layout.run(run_id, "evaluation.json")
-    evidence = story.store.read_json(key)
+    evidence = story.store.read_json(layout.run(run_id, "evaluation.json"))
     evidence["test"]["recall"] = None
-    story.store.put_json(key, evidence)
-    assert decide_promotion(settings, story.store, run_id, SNAPSHOT)["decision"] == "rejected"
+    revise(story.store, run_id, "evaluation", evidence)
+    assert decide_promotion(settings, story.store, run_id, SNAPSHOT).decision == "rejected"
     assert "no finite value" in read_decision(story.store, run_id).reason
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pneumo_tasks.errors import StorageUnavailable, UnsafeStore
-from pneumo_tasks.promotion.decision import decide_promotion, read_decision
+from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_pointer
 from pneumo_tasks.promotion.registry.promotion import promote_model, read_champion
@@ -80,7 +81,7 @@ def test_a_retry_mends_a_fault_at_any_write(settings: Settings, story: Story, fa
             promoted = promote_model(settings, story.store, run_id)
         champion = read_champion(story.store)
         assert champion is not None
-        assert (champion.version, champion.seq) == (promoted["version"], promoted["seq"])
+        assert (champion.version, champion.seq) == (promoted.version, promoted.seq)
         assert sound(settings, story.store)
     entries = ledger.read_ledger(story.store)
     assert len(entries) == WRITES
@@ -101,15 +102,8 @@ def test_a_store_that_ignores_conditions_gets_no_champion(settings: Settings, st
 
 
 def approved(settings: Settings, story: Story, count: int) -> list[str]:
-    """Approved candidates, judged when there was no champion; one is measured, the others copied."""
-    run_ids, store = [f"run-{number:02d}" for number in range(count)], story.store
-    judge(settings, story, run_ids[0])
-    for listed in list(store.list_objects(layout.run(run_ids[0]))):
-        name, body = listed.key.rsplit("run-00/", 1)[1], store.read(listed.key)
-        for run_id in run_ids[1:]:
-            renamed = body.replace(b"run-00", run_id.encode()) if name.endswith(".json") else body
-            store.put(layout.run(run_id, name), renamed)
-    return run_ids
+    """Approved candidates, each measured and judged when there was no champion."""
+    return [judge(settings, story, f"run-{number:02d}") for number in range(count)]
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.stress)])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pneumo_tasks.evaluation.comparison import Difference
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.metrics import compute_metrics
+from pneumo_tasks.evaluation.slices import Slice
 from pneumo_tasks.promotion.gate import at_least, at_most, judge
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SERVED
@@ -49,7 +50,15 @@ def evidence() -> Evaluation:
     positive = np.arange(100) < 60
     found = compute_metrics(positive, np.where(positive, 0.9, 0.1), 0.5)
     difference = Difference(value=0.0, low=-0.01, high=0.01, bound=-0.008)
-    champion = {"version": "v1", "sha256": "0" * 64, "run_id": "before", "mcnemar": {}, "flips": []}
+    overlap = {"snapshot_id": "x", "films": 0, "unseen": {"NORMAL": 50, "PNEUMONIA": 60}}
+    champion = {
+        "version": "v1",
+        "overlap": overlap,
+        "sha256": "0" * 64,
+        "run_id": "before",
+        "mcnemar": {},
+        "flips": [],
+    }
     versus = {"test": found, "differences": dict.fromkeys(("recall", "precision"), difference)}
     share = {"images": 60, "value": 0.95, "interval": None}
     empty = {"images": 0, "value": None, "interval": None}
@@ -83,6 +92,7 @@ def evidence() -> Evaluation:
             "champion": champion | versus,
             "serving": SERVED,
             "occlusion": {"images": 9, "rim": 0.12, "auc": 1.0, "auc_masked": 0.99, "shift": 0.01},
+            "overlap": overlap,
             "independence": [{"name": "patients in two splits", "value": 0, "limit": 0, "verdict": "pass"}],
         }
     )
@@ -107,7 +117,8 @@ def test_every_kind_of_rule_is_there_in_the_order_of_the_report() -> None:
         *("test patients, NORMAL", "test patients, PNEUMONIA"),
         *("test recall", "test precision", "test AUC", "test recall, lower end", "test precision, lower end"),
         *("recall against the champion", "precision against the champion", "worst slice recall"),
-        *("independence: patients in two splits", "artefact loads", "artefact parity"),
+        *("independence: patients in two splits", "independence: test films that the candidate has seen"),
+        *("artefact loads", "artefact parity"),
         *("odd films answered", "seconds a film", "memory, MB", "AUC shift with the rim masked"),
     ]
     assert set(found.values()) == {"pass"}
@@ -190,3 +201,21 @@ def test_small_losses_that_add_up_are_refused_by_the_original() -> None:
     found = verdicts(LIMITS, PASSING.model_copy(update={"original": original}))
     assert [name for name, verdict in found.items() if verdict == "fail"] == ["recall against the original"]
     assert found["precision against the original"] == "pass"
+
+
+def test_a_gap_among_slices_is_bounded_where_somebody_bounds_it() -> None:
+    empty = {"images": 0, "value": None, "interval": None}
+    slices = [
+        Slice.model_validate(
+            {"by": "site", "value": name, "specificity": empty, "small": False}
+            | {"recall": {"images": 60, "value": value, "interval": None}}
+        )
+        for name, value in (("A", 0.99), ("B", 0.89))
+    ]
+    evidence = PASSING.model_copy(update={"slices": slices})
+    name = "widest gap of recall among slices"
+    assert name not in verdicts(LIMITS, evidence)
+    for limit, verdict in ((0.1, "pass"), (0.09, "fail")):
+        assert verdicts(LIMITS.model_copy(update={"slice_max_recall_gap": limit}), evidence)[name] == verdict
+    alone = PASSING.model_copy(update={"slices": slices[:1]})
+    assert name not in verdicts(LIMITS.model_copy(update={"slice_max_recall_gap": 0.01}), alone)

@@ -17,7 +17,7 @@ from pneumo_tasks.errors import (
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.storage.s3_answers import NOT_AN_ANSWER
-from pneumo_tasks.storage.s3_errors import KINDS, OPERATIONS, Kind, Operation, kind_of, table
+from pneumo_tasks.storage.s3_errors import KINDS, OPERATIONS, AnswerClass, Operation, kind_of, table
 from tests.faults import proxy as faults
 from tests.faults.proxy import Proxy, always
 
@@ -49,7 +49,9 @@ def refusing(proxy: Proxy, settings_behind: Settings, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.what)
-def test_each_answer_to_each_operation_has_its_class(proxy: Proxy, refusing: ObjectStore, kind: Kind) -> None:
+def test_each_answer_to_each_operation_has_its_class(
+    proxy: Proxy, refusing: ObjectStore, kind: AnswerClass
+) -> None:
     cells = [(code, operation) for code in (*kind.codes, *kind.statuses) for operation in OPERATIONS]
     for code, operation in cells:
         if code in OWN:

@@ -4,6 +4,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.credentials import moment
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.storage.sessions import open_client
 
@@ -43,3 +44,13 @@ def test_an_endpoint_without_a_scheme_and_a_strange_profile_are_told(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(BadConfiguration, match="AWS_PROFILE"):
         ObjectStore.connect(settings)
+
+
+@pytest.mark.parametrize(
+    "told", ["2026-11-27T06:30:15.250Z", "2026-11-27T06:30:15Z", "Fri, 27 Nov 2026 06:30:15 GMT", 1795761015]
+)
+def test_a_time_is_read_as_botocore_reads_it(told: object) -> None:
+    from botocore.utils import parse_timestamp
+
+    assert moment(told) == parse_timestamp(told)
+    assert moment(told).tzinfo is not None

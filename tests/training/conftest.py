@@ -14,6 +14,7 @@ from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training import recipes
+from tests.snapshots import summarise
 
 RUN, SNAPSHOT = "run-1", "snapshot-1"
 SIDE = 48
@@ -57,6 +58,7 @@ def write_snapshot(
         )
     table = pd.DataFrame(rows)
     store.put(layout.dataset(snapshot_id, "training.parquet"), table.to_parquet(index=False))
+    summarise(store, snapshot_id)
     counts = table[table["split"] == "train"]["label"].value_counts().to_dict()
     store.put_json(layout.run(run_id, "class_balance.json"), balance(counts, "none").model_dump(mode="json"))
     return table

@@ -80,10 +80,28 @@ def test_what_the_shell_and_the_home_say_of_keras_does_not_change_what_it_comput
     script = (
         "from pneumo_tasks.training.hardware import settled_keras\n"
         "c = settled_keras().config\n"
-        "print(c.backend(), c.floatx(), c.image_data_format(), c.epsilon())"
+        "print(c.backend(), c.floatx(), c.image_data_format(), c.epsilon())\n"
+        "from keras.src.backend.config import max_epochs, max_steps_per_epoch\n"
+        "print(max_epochs(), max_steps_per_epoch())"
     )
     environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    environment |= {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "1"}
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["tensorflow", "float32", "channels_last", "1e-07"]
+    assert done.stdout.split() == ["tensorflow", "float32", "channels_last", "1e-07", "None", "None"]
+
+
+def test_a_keras_file_that_keras_refuses_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"floatx": "float13"}')
+    script = (
+        "from pneumo_tasks.training.hardware import settled_keras\n"
+        "from pneumo_tasks.errors import BadConfiguration\n"
+        "try:\n    settled_keras()\nexcept BadConfiguration as error:\n    print(error)"
+    )
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "float13" in done.stdout
+    assert "KERAS_HOME" in done.stdout

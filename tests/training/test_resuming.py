@@ -12,8 +12,9 @@ from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
 from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.features.extract import extract_features
-from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from tests.training.conftest import SNAPSHOT, write_snapshot
 from tests.training.training_process import slow_settings
@@ -60,8 +61,10 @@ def test_a_killed_training_goes_on_and_ends_where_an_undisturbed_one_does(
     _kill_after(process, store, 2, 0.2)
     reached = _epochs(store, "killed")
     assert 2 <= reached < 4
-    fine_tune_block5(prepared, store, "killed", SNAPSHOT)
-    fine_tune_block5(prepared, store, "calm", SNAPSHOT)
+    fine_tune(prepared, store, "killed", SNAPSHOT)
+    export_candidate(prepared, store, "killed", SNAPSHOT)
+    fine_tune(prepared, store, "calm", SNAPSHOT)
+    export_candidate(prepared, store, "calm", SNAPSHOT)
     killed, calm = (read_candidate(store, run_id) for run_id in ("killed", "calm"))
     assert killed.weights_sha256 == calm.weights_sha256
     assert killed.sha256 == calm.sha256
@@ -83,6 +86,8 @@ def test_three_kills_at_random_moments_lose_at_most_an_epoch_each(
         process = _start("killed", prepared.cache_root)
         _kill_after(process, store, before + 1, moments.uniform(0.0, 0.5))
         assert _epochs(store, "killed") >= before + 1, f"kill {number} lost a finished epoch"
-    fine_tune_block5(prepared, store, "killed", SNAPSHOT)
-    fine_tune_block5(prepared, store, "calm", SNAPSHOT)
+    fine_tune(prepared, store, "killed", SNAPSHOT)
+    export_candidate(prepared, store, "killed", SNAPSHOT)
+    fine_tune(prepared, store, "calm", SNAPSHOT)
+    export_candidate(prepared, store, "calm", SNAPSHOT)
     assert read_candidate(store, "killed").sha256 == read_candidate(store, "calm").sha256

@@ -12,15 +12,17 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.evaluation.kept_features import score_kept_features
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.features.extract import extract_features
 from pneumo_tasks.training.features.films import read_image
 from pneumo_tasks.training.fitting.cross_fitted_head import put_head
 from pneumo_tasks.training.fitting.cross_fitting import LinearHead
-from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.fitting.workplace import prepare
 from pneumo_tasks.training.framing import views as framing
@@ -51,15 +53,16 @@ def test_the_file_says_of_all_views_what_the_cached_path_says(
     standard: Settings, store: ObjectStore, tmp_path: Path
 ) -> None:
     rows = write_snapshot(store, images=30, shards=1)
-    assert extract_features(standard, store, SNAPSHOT, "shard0")["computed"] == 120
-    assert extract_features(standard, store, SNAPSHOT, "shard0")["computed"] == 0
+    assert extract_features(standard, store, SNAPSHOT, "shard0").computed == 120
+    assert extract_features(standard, store, SNAPSHOT, "shard0").computed == 0
     train_head(standard, store, RUN, SNAPSHOT)
-    fine_tune_block5(standard, store, RUN, SNAPSHOT)
+    fine_tune(standard, store, RUN, SNAPSHOT)
+    export_candidate(standard, store, RUN, SNAPSHOT)
     candidate = read_candidate(store, RUN)
     assert set(candidate.frame) == {"standard", "squash", "core"}
     assert (candidate.parity or 0) < 1e-4
 
-    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
+    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "held_out_scores.parquet"))))
     assert sorted(scores["sha256"]) == sorted(rows["sha256"])  # every film, each judged where it was held out
     judged = store.read_json(layout.run(RUN, "head/history.json"))["cross_fitting"]
     assert (judged["folds"], judged["films"], judged["examples"]) == (5, 30, 120)
@@ -90,6 +93,9 @@ def test_the_file_says_of_all_views_what_the_cached_path_says(
     assert found.likeness is not None
     assert not found.aligned.any()  # these films are noise and a blob
     np.testing.assert_allclose(score_images(model, films), found.probability, atol=1e-6)
+    asked = rows.head(6).assign(snapshot=SNAPSHOT)
+    kept = score_kept_features(standard, store, candidate, model, asked)
+    np.testing.assert_allclose(kept, found.probability, atol=1e-4)
 
 
 def keras_part(model: Any, name: str) -> Any:

@@ -26,10 +26,10 @@ def slow_settings(folder: Path) -> Settings:
 
 
 def main() -> None:
-    from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+    from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 
     settings = slow_settings(Path(sys.argv[2]))
-    fine_tune_block5(settings, ObjectStore.connect(settings), sys.argv[1], SNAPSHOT)
+    fine_tune(settings, ObjectStore.connect(settings), sys.argv[1], SNAPSHOT)
 
 
 if __name__ == "__main__":

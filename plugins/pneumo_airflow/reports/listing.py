@@ -16,6 +16,7 @@ Order = Literal["started", "by", "images", "recall", "precision", "change", "dec
 Outcome = Literal[
     "",
     "running",
+    "waiting",
     "promoted",
     "rejected",
     "identical",

@@ -15,11 +15,14 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from pneumo_airflow.ended_runs import as_airflow_says
 from pneumo_airflow.reports.chart import draw_chart
 from pneumo_airflow.reports.listing import Listing, arrange
+from pneumo_airflow.reports.weeks import matrix_facts, watch_facts
 from pneumo_airflow.stages import DAG_ID, ROLLBACK_DAG_ID, connection_settings, open_store
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing, PneumoError
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.shown import for_html
 from pneumo_tasks.storage import layout
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ SECURITY_HEADERS = {
 templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
+    finalize=for_html,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -84,7 +88,8 @@ def document(body: bytes, theme: str) -> HTMLResponse:
         dark = b"all" if theme == "dark" else b"not all"
         body = body.replace(b"@media (prefers-color-scheme: dark)", b"@media " + dark)
         body = body.replace(b"color-scheme: light dark", b"color-scheme: " + theme.encode())
-    return HTMLResponse(body, headers=SECURITY_HEADERS)
+    policy = f"{POLICY}; sandbox"  # also where somebody opens it alone: no script, no form, no cookie of ours
+    return HTMLResponse(body, headers={**SECURITY_HEADERS, "Content-Security-Policy": policy})
 
 
 def notice(status: int, title: str, text: str) -> HTMLResponse:
@@ -164,7 +169,7 @@ def explain(_: object, error: PneumoError) -> HTMLResponse:
 def index(listing: Annotated[Listing, Query()]) -> HTMLResponse:
     """All runs, filtered and sorted as asked, recall and precision over time, the champion marked."""
     store = bucket()
-    runs = run_index().read(store)
+    runs = as_airflow_says(run_index().read(store))
     champion, problem = _champion(store)
     shown = arrange(runs, listing)
     chart = Markup(draw_chart([run for run in reversed(runs) if run.figures]))  # noqa: S704 (numbers alone)
@@ -192,7 +197,7 @@ def show(run_id: str = "", dag_id: str = DAG_ID) -> HTMLResponse:
         return notice(404, "No promotion report", f"Runs of {dag_id} make none; those of {DAG_ID} do.")
     store = bucket()
     stored = known_run(run_id)
-    found = show_run(store, stored)
+    (found,) = as_airflow_says([show_run(store, stored)])
     champion, _ = _champion(store)
     has_report = store.exists(layout.run(stored, "report.html"))
     return page("run.html", run=found, has_report=has_report, champion=champion)
@@ -224,6 +229,37 @@ def ledger() -> HTMLResponse:
     from pneumo_tasks.promotion.registry.history import read_history
 
     return page("ledger.html", chapters=read_history(bucket())[::-1])
+
+
+@app.get("/protocol")
+def protocol() -> HTMLResponse:
+    """What has to hold for a promotion, who decided so and when, and what is left of the error budget."""
+    from pneumo_tasks.promotion.protocol.activation import history
+    from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
+    from pneumo_tasks.promotion.protocol.governing import holding
+    from pneumo_tasks.promotion.steps import past_askings
+
+    store = bucket()
+    active = holding(Settings.load(connection_settings()), store)
+    said = {"floor": "at least", "ceiling": "at most", "fixed": "always", "on": "never switched off"}
+    limits = [
+        {"name": name, "value": value, "direction": said[DIRECTIONS[name]]}
+        for name, value in active.protocol.effective_limits().items()
+    ]
+    askings = past_askings(store, but="")
+    return page("protocol.html", active=active, limits=limits, history=history(store)[::-1], askings=askings)
+
+
+@app.get("/matrix")
+def matrix() -> HTMLResponse:
+    """Every kept version on every data set that it was not trained on, as a heat map."""
+    return page("matrix.html", **matrix_facts(bucket()))
+
+
+@app.get("/watch")
+def watch() -> HTMLResponse:
+    """What the outcomes say of the champion, and what was answered to its alarms."""
+    return page("watch.html", **watch_facts(bucket()))
 
 
 @app.get("/batch")

@@ -1,44 +1,45 @@
 """Which protocol holds: a document in the bucket under its digest, activated by an entry of the ledger."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from pneumo_tasks import journal
-from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, PromotionRefused
+from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.protocol.agreement import agree, asks
 from pneumo_tasks.promotion.protocol.bounds import compare, refuse_looser
 from pneumo_tasks.promotion.protocol.document import Protocol, limits_of
 from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.signatures import check_document, sign_document
+from pneumo_tasks.promotion.registry.seals import append_sealed, refuse_unsigned
+from pneumo_tasks.promotion.registry.signatures import check_document, sign_stored
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 KIND = "protocol"
 
 
 @dataclass(frozen=True)
 class Active:
-    """The protocol that holds, and the ledger entry that activated it: 0 for the embedded default."""
+    """The protocol that holds, and the ledger entry that activated it: 0 for the embedded default.
+
+    ``stored`` are its bytes in the bucket: a field that a later release adds does not change its digest.
+    """
 
     protocol: Protocol
     seq: int = 0
+    stored: bytes = field(default=b"", compare=False, repr=False)
+
+    @property
+    def body(self) -> bytes:
+        return self.stored or self.protocol.body
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.body)
 
     @property
     def embedded(self) -> bool:
         return self.seq == 0
-
-
-class Proposal(BaseModel):
-    """protocols/<digest>.proposal.json: who wants the protocol, and why, while a second person is asked."""
-
-    model_config = ConfigDict(frozen=True)
-
-    by: str
-    reason: str
-    at: str
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,24 @@ def protocol_before(settings: Settings, store: ObjectStore, seq: int | None) -> 
     entries = [e for e in ledger.read_ledger(store) if e.kind == KIND and (seq is None or e.seq < seq)]
     if not entries:
         return None
-    return Active(read_protocol(settings, store, entries[-1].sha256 or ""), entries[-1].seq)
+    protocol, body = _read(settings, store, entries[-1].sha256 or "")
+    return Active(protocol, entries[-1].seq, body)
 
 
 def read_protocol(settings: Settings, store: ObjectStore, digest: str) -> Protocol:
     """The protocol of a digest, its bytes and its signature checked."""
+    return _read(settings, store, digest)[0]
+
+
+def _read(settings: Settings, store: ObjectStore, digest: str) -> tuple[Protocol, bytes]:
     key = layout.protocol(digest)
     body = store.read_verified(key, digest)
     check_document(settings, store, key, body)
+    return parse_stored(key, body), body
+
+
+def parse_stored(key: str, body: bytes) -> Protocol:
+    """The protocol that the object at ``key`` holds; CorruptArtefact where it is none."""
     try:
         return Protocol.model_validate_json(body)
     except ValueError as error:
@@ -86,7 +97,7 @@ def govern(active: Active, run: Settings) -> Settings:
     """
     limits = active.protocol.effective_limits()
     stated = {name: value for name, value in limits_of(run).items() if name in run.model_fields_set}
-    refuse_looser(compare(limits, stated), f"protocol {active.protocol.digest[:12]}")
+    refuse_looser(compare(limits, stated), f"protocol {active.digest[:12]}")
     return run.model_copy(update={**limits, **stated})
 
 
@@ -106,25 +117,16 @@ def activate(settings: Settings, store: ObjectStore, wanted: Protocol, by: str, 
             do="Say why with --reason.",
         )  # fmt: skip
     digest = wanted.digest
-    if former and former.protocol.digest == digest:
+    if former and former.digest == digest:
         return Activated(digest, former.seq, "this protocol holds already")
     _store(settings, store, wanted)
     if rules is None or not rules.approvers:
-        return _enter(store, digest, former, by, reason, None)
+        return _enter(settings, store, Wanted(digest, former, by, reason))
     key = layout.protocol_proposal(digest, former.seq if former else 0)
-    first = Proposal(by=by, reason=reason, at=journal.now())
-    proposal = Proposal.model_validate_json(store.put_once(key, canonical_json(first.model_dump())))
-    if proposal == first:
-        named = ", ".join(rules.approvers)
-        said = f"recorded; a second person has to agree, one of {named}: the same command with their reason"
-        return Activated(digest, None, said)
-    if by not in rules.approvers or (by == proposal.by and not rules.starter_may_approve):
-        raise PromotionRefused(
-            f"{by} may not agree to this protocol",
-            found=f"wanted by {proposal.by}; the protocol names {', '.join(rules.approvers)}",
-        )
-    approval = Approval(verdict="promote", by=by, reason=reason)
-    return _enter(store, digest, former, proposal.by, proposal.reason, approval)
+    proposal, approval = agree(store, rules, key, by, reason)
+    if approval is None:
+        return Activated(digest, None, asks(rules))
+    return _enter(settings, store, Wanted(digest, former, proposal.by, proposal.reason, approval))
 
 
 def history(store: ObjectStore) -> list[dict[str, Any]]:
@@ -147,34 +149,49 @@ def _store(settings: Settings, store: ObjectStore, protocol: Protocol) -> None:
     key = layout.protocol(protocol.digest)
     store.put_once(key, protocol.body)
     store.read_verified(key, protocol.digest)
-    signature = sign_document(settings, key, protocol.body)
-    if signature is not None:
-        store.put_once(layout.signature_of(key), signature)
+    sign_stored(settings, store, key)
 
 
-def _enter(
-    store: ObjectStore, digest: str, former: Active | None, by: str, reason: str, approval: Approval | None
-) -> Activated:
-    entry = ledger.append(
+@dataclass(frozen=True)
+class Wanted:
+    """An activation that has all the consent it needs."""
+
+    digest: str
+    former: Active | None
+    by: str
+    reason: str
+    approval: Approval | None = None
+
+
+def _enter(settings: Settings, store: ObjectStore, wanted: Wanted) -> Activated:
+    refuse_unsigned(settings, store)
+    digest, former = wanted.digest, wanted.former
+    entry = append_sealed(
+        settings,
         store,
         ledger.NewEntry(
             kind=KIND,
             version=None,
             sha256=digest,
             attempt=f"protocol-{digest[:16]}-after-{former.seq if former else 0}",
-            by=by,
-            reason=reason,
-            approval=approval,
+            by=wanted.by,
+            reason=wanted.reason,
+            approval=wanted.approval,
         ),
     )
     return Activated(digest, entry.seq, f"active since ledger entry {entry.seq}")
 
 
-def find_protocol(settings: Settings, store: ObjectStore, digest: str) -> Protocol:
-    """The protocol whose digest begins with ``digest``; ObjectMissing where there is none, or several."""
+def find_protocol(settings: Settings, store: ObjectStore, digest: str) -> Active:
+    """The protocol whose digest begins with ``digest``, and its last activation (-1: none).
+
+    ObjectMissing where there is none, or several.
+    """
     names = [listed.key.rsplit("/", 1)[-1] for listed in store.list_objects(layout.PROTOCOLS)]
     found = sorted({name[:64] for name in names if name.startswith(digest) and name.endswith(".json")})
     whole = [name for name in found if f"{name}.json" in names]
     if len(whole) != 1:
         raise ObjectMissing("no such protocol", where=layout.PROTOCOLS, found=f"{len(whole)} match {digest}")
-    return read_protocol(settings, store, whole[0])
+    activated = [entry["seq"] for entry in history(store) if entry["digest"] == whole[0]]
+    protocol, body = _read(settings, store, whole[0])
+    return Active(protocol, activated[-1] if activated else -1, body)

@@ -1,23 +1,19 @@
 """Four eyes: whether the person who answered may approve what another person started."""
 
-from collections.abc import Collection
-
 from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.protocol.document import ApprovalRules
 
 
-def check_approval(
-    rules: ApprovalRules, approval: Approval, started_by: str | None, roles: Collection[str] = ()
-) -> None:
+def check_approval(rules: ApprovalRules, approval: Approval, started_by: str | None) -> None:
     """Raise PromotionRefused unless ``approval`` is a yes that the rules let this person say.
 
-    ``roles`` are those of the person in the Airflow UI, where they are known. An unknown starter is no
-    other person: then only the rule that the starter may approve lets the answer count.
+    An unknown starter is no other person: then only the rule that the starter may approve lets the
+    answer count.
     """
     if approval.verdict == "reject":
         raise PromotionRefused(approval.sentence)
-    mine = {approval.by, *(f"role:{role}" for role in roles)}
+    mine = {approval.by, *(f"role:{role}" for role in approval.roles)}
     if rules.approvers and not mine & set(rules.approvers):
         raise PromotionRefused(
             f"{approval.by} may not approve",

@@ -11,6 +11,8 @@ from pneumo_tasks.errors import BadConfiguration
 
 Direction = Literal["floor", "ceiling", "fixed", "on"]
 
+LOOSER = "a run may only tighten the protocol"
+
 # floor: a higher value is tighter; ceiling: a lower one; fixed: no other value; on: never turned off.
 DIRECTIONS: dict[str, Direction] = {
     "min_recall": "floor",
@@ -22,10 +24,18 @@ DIRECTIONS: dict[str, Direction] = {
     "precision_margin": "ceiling",
     "original_recall_margin": "ceiling",
     "original_precision_margin": "ceiling",
+    "free_step": "ceiling",
+    "min_specificity": "floor",
+    "min_unseen_recall": "floor",
+    "min_precision_at_prevalence": "floor",
+    "stated_prevalence": "fixed",
+    "benefit_threshold": "fixed",
     "min_test_patients": "floor",
     "slice_min_images": "ceiling",  # with more images asked for, fewer slices are judged
     "slice_min_recall": "floor",
     "slice_min_specificity": "floor",
+    "slice_max_recall_gap": "ceiling",
+    "slice_max_specificity_gap": "ceiling",
     "max_occlusion_shift": "ceiling",
     "max_latency_seconds": "ceiling",
     "max_memory_mb": "ceiling",
@@ -70,7 +80,7 @@ def refuse_looser(changes: Iterable[Change], where: str) -> None:
     refused = [change for change in changes if change.effect != "tighter"]
     if refused:
         raise BadConfiguration(
-            "a run may only tighten the protocol",
+            LOOSER,
             where=where,
             found="; ".join(f"{c.name} is {c.after}, the protocol says {c.before}" for c in refused),
             do="Leave these values out, or activate another protocol: `pneumo protocol activate`.",

@@ -1,6 +1,6 @@
 """protocol.yaml: the limits of the gate, who approves, and the rules for the test set, as one document."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -8,6 +8,9 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import canonical_json, sha256
+
+if TYPE_CHECKING:
+    from pneumo_tasks.promotion.budget import ErrorBudget
 
 MOST_BYTES = 65_536
 
@@ -27,7 +30,9 @@ class ApprovalRules(BaseModel):
 
 
 class TestSetRules(BaseModel):
-    """Who may add test films, whether the set is frozen, and how many looks it may have (None: any)."""
+    """Which senders may add test films (prefixes of batch ids; empty: any), whether the set is frozen,
+    and how many looks it may have (None: any).
+    """
 
     __test__ = False  # a name that pytest would take for a test
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,14 +42,26 @@ class TestSetRules(BaseModel):
     most_looks: int | None = Field(None, ge=1)
 
 
-class ErrorBudget(BaseModel):
-    """The largest loss over the life of a test set, and the chance of promoting beyond it."""
+class BudgetRules(BaseModel):
+    """The largest loss of recall over the life of a test set, and the chance of promoting beyond it.
+
+    ``steps``: how many sideways steps may be asked for; each spends its part of the chance.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cumulative_margin: float = Field(0.03, gt=0, le=1)
+    specificity_margin: float = Field(0.05, gt=0, lt=1)
     chance: float = Field(0.05, gt=0, lt=1)
+    steps: int = Field(4, ge=1, le=1000)
     weeks: int = Field(52, ge=1)
+
+    def spending(self) -> "ErrorBudget":
+        """The budget as the gate counts it."""
+        from pneumo_tasks.promotion.budget import ErrorBudget
+
+        margins = {"recall": self.cumulative_margin, "specificity": self.specificity_margin}
+        return ErrorBudget(total=self.chance, steps=self.steps, margins=margins)
 
 
 class Protocol(BaseModel):
@@ -57,7 +74,7 @@ class Protocol(BaseModel):
     limits: dict[str, Any]
     approval: ApprovalRules = ApprovalRules()
     test_set: TestSetRules = TestSetRules()
-    budget: ErrorBudget = ErrorBudget()
+    budget: BudgetRules = BudgetRules()
 
     @field_validator("limits")
     @classmethod
@@ -76,7 +93,7 @@ class Protocol(BaseModel):
             name="embedded default",
             intended_use="Research and engineering; not for diagnosis. Not a medical device.",
             limits=limits_of(settings),
-            approval=ApprovalRules(starter_may_approve=True, min_reason_letters=0),
+            approval=ApprovalRules(starter_may_approve=True, min_reason_letters=1),
         )
 
     @property

@@ -1,15 +1,31 @@
-"""The champion pointer: the one object in the bucket that is ever replaced."""
+"""The champion: the version that the pointer names, its manifest, and what it is compared by."""
 
+import json
+import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pneumo_tasks.errors import ConditionFailed, CorruptArtefact, ObjectMissing, StorageUnavailable
-from pneumo_tasks.evaluation.comparison import ChampionRef
+from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
+from pneumo_tasks.evaluation.metrics import Metrics
 from pneumo_tasks.evaluation.operating_point import OperatingPoint
-from pneumo_tasks.promotion.registry.ledger import Entry, effective, read_ledger
+from pneumo_tasks.evaluation.reference import ChampionRef
+from pneumo_tasks.promotion.registry.ledger import LedgerEntry, effective, read_ledger
+from pneumo_tasks.promotion.registry.pointer import Pointer as Pointer
+from pneumo_tasks.promotion.registry.pointer import move_pointer as move_pointer
+from pneumo_tasks.promotion.registry.pointer import read_pointer as read_pointer
+from pneumo_tasks.promotion.registry.pointer import try_move_pointer as try_move_pointer
+from pneumo_tasks.promotion.registry.seals import check_sealed
+from pneumo_tasks.promotion.registry.signatures import SignatureState
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
+from pneumo_tasks.storage.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from pneumo_tasks.evaluation.evidence import Evaluation
+
+log = logging.getLogger(__name__)
 
 
 class Manifest(BaseModel):
@@ -30,16 +46,6 @@ class Manifest(BaseModel):
     files: dict[str, str]
 
 
-class Pointer(BaseModel):
-    """champion.json; ``version`` is None after a reset."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: str | None
-    sha256: str | None
-    seq: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Champion(ChampionRef):
     """The promoted version, its manifest, and where in the ledger it was promoted."""
@@ -47,15 +53,6 @@ class Champion(ChampionRef):
     manifest: Manifest
     seq: int
     promoted_at: str
-
-
-def read_pointer(store: ObjectStore) -> tuple[Pointer | None, str | None]:
-    """The pointer and its etag; (None, None) where nothing was ever promoted."""
-    try:
-        stored = store.get(layout.CHAMPION)
-    except ObjectMissing:
-        return None, None
-    return Pointer.model_validate_json(stored.body), stored.etag
 
 
 def read_champion(store: ObjectStore) -> Champion | None:
@@ -66,7 +63,7 @@ def read_champion(store: ObjectStore) -> Champion | None:
     pointer, _ = read_pointer(store)
     if pointer is None or pointer.version is None:
         return None
-    entry = Entry.model_validate(store.read_json(layout.ledger_entry(pointer.seq)))
+    entry = LedgerEntry.model_validate(store.read_json(layout.ledger_entry(pointer.seq)))
     manifest = read_manifest(store, pointer.version, entry.manifest_sha256)
     if not manifest.sha256 == pointer.sha256 == entry.sha256 or entry.version != pointer.version:
         raise CorruptArtefact(
@@ -80,19 +77,93 @@ def read_champion(store: ObjectStore) -> Champion | None:
         sha256=manifest.sha256,
         threshold=manifest.threshold,
         run_id=manifest.run_id,
+        snapshot_id=manifest.snapshot_id,
         manifest=manifest,
         seq=pointer.seq,
         promoted_at=entry.at,
     )
 
 
-def champion_ref(store: ObjectStore) -> ChampionRef | None:
-    """The champion that a candidate is to be compared with, and the original behind it."""
+def champion_summary(store: ObjectStore) -> dict[str, Any] | None:
+    """What ``pneumo models champion --json`` prints."""
     champion = read_champion(store)
     if champion is None:
         return None
+    test = Metrics.model_validate(json.loads(_evaluation_of(store, champion.manifest))["test"])
+    figures = {"images", "recall", "precision", "specificity", "accuracy", "auc", "confusion"}
+    return {
+        "version": champion.version,
+        "sha256": champion.sha256,
+        "run_id": champion.run_id,
+        "recipe": champion.manifest.recipe,
+        "threshold": champion.threshold,
+        "promoted_at": champion.promoted_at,
+        "seq": champion.seq,
+        "test": test.model_dump(include=figures),
+    }
+
+
+def champion_ref(store: ObjectStore, settings: Settings | None = None) -> ChampionRef | None:
+    """The champion that a candidate is to be compared with, and the original behind it.
+
+    With ``settings``, CorruptArtefact where the champion or its entry is not signed and has to be.
+    """
+    champion = read_champion(store)
+    if champion is None:
+        return None
+    if settings is not None:
+        check_champion(settings, store, champion)
+    then = registered_evaluation(store, champion.manifest)
     first = read_recorded_manifest(store, original_version(store, champion.seq))
-    return replace(champion, original=None if first.version == champion.version else _reference(first))
+    return replace(
+        champion,
+        original=None if first.version == champion.version else _reference(store, first),
+        rivals=_best_before(store, champion, then, first.version),
+        scores_sha256=then.scores_sha256,
+        snapshot_sha256=then.snapshot_sha256,
+    )
+
+
+def check_champion(settings: Settings, store: ObjectStore, champion: Champion) -> SignatureState:
+    """What the signatures of the champion are worth; CorruptArtefact where one is missing that has to be.
+
+    Its entry in the ledger says that it was judged, by what, and with which result; the manifest what it is.
+    """
+    check_sealed(settings, store, layout.ledger_entry(champion.seq))
+    return check_sealed(settings, store, layout.model(champion.version, "manifest.json"))
+
+
+def registered_evaluation(store: ObjectStore, manifest: Manifest) -> "Evaluation":
+    """The evaluation that a version was promoted by, its digest checked."""
+    from pneumo_tasks.evaluation.evidence import Evaluation  # what shows a champion needs none of it
+
+    return Evaluation.model_validate_json(_evaluation_of(store, manifest))
+
+
+def _evaluation_of(store: ObjectStore, manifest: Manifest) -> bytes:
+    key = layout.model(manifest.version, "evaluation.json")
+    return store.read_verified(key, manifest.files["evaluation.json"])
+
+
+def _best_before(
+    store: ObjectStore, champion: Champion, then: "Evaluation", original: str
+) -> tuple[ChampionRef, ...]:
+    """The best versions so far of recall and of specificity, but for the champion and the original.
+
+    As the champion's own evaluation measured them: what was best then and is not below the champion.
+    """
+    others = [other for other in (then.original, *then.rivals, then.champion) if other is not None]
+    found: dict[str, ChampionRef] = {}
+    for name in ("recall", "specificity"):
+        ours = getattr(then.test, name)
+        rated = [(getattr(other.test, name), other) for other in others]
+        known = [(value, other) for value, other in rated if value is not None]
+        if ours is None or not known:
+            continue
+        value, best = max(known, key=lambda pair: pair[0])  # the oldest of equals
+        if value >= ours and best.version not in (champion.version, original):
+            found[best.version] = _reference(store, read_recorded_manifest(store, best.version))
+    return tuple(found.values())
 
 
 def original_version(store: ObjectStore, seq: int) -> str:
@@ -103,8 +174,17 @@ def original_version(store: ObjectStore, seq: int) -> str:
     raise ObjectMissing("the ledger holds no promotion", where=layout.ledger_entry(seq))
 
 
-def _reference(manifest: Manifest) -> ChampionRef:
-    return ChampionRef(manifest.version, manifest.sha256, manifest.threshold, manifest.run_id)
+def _reference(store: ObjectStore, manifest: Manifest) -> ChampionRef:
+    then = registered_evaluation(store, manifest)
+    return ChampionRef(
+        manifest.version,
+        manifest.sha256,
+        manifest.threshold,
+        manifest.run_id,
+        manifest.snapshot_id,
+        scores_sha256=then.scores_sha256,
+        snapshot_sha256=then.snapshot_sha256,
+    )
 
 
 def read_recorded_manifest(store: ObjectStore, version: str) -> Manifest:
@@ -134,25 +214,12 @@ def read_manifest(store: ObjectStore, version: str, expected_sha256: str | None 
     return manifest
 
 
-def move_pointer(store: ObjectStore, entry: Entry, etag: str | None) -> None:
-    """Point at what ``entry`` says; ConditionFailed if the pointer is not the one read with ``etag``."""
-    pointer = Pointer(version=entry.version, sha256=entry.sha256, seq=entry.seq)
-    store.replace_if_unchanged(layout.CHAMPION, canonical_json(pointer.model_dump()), etag)
-
-
-def try_move_pointer(store: ObjectStore, entry: Entry, etag: str | None) -> bool:
-    """Move the pointer to ``entry``; False where somebody else moved it first.
-
-    A conditional write may succeed and time out, and its repetition then fails its own condition:
-    the outcome is read, never guessed.
-    """
-    try:
-        move_pointer(store, entry, etag)
-    except (ConditionFailed, StorageUnavailable) as error:
-        pointer, _ = read_pointer(store)
-        if pointer is not None and entry.seq in {e.seq for e in effective(read_ledger(store), pointer.seq)}:
-            return True
-        if isinstance(error, StorageUnavailable):
-            raise
-        return False
-    return True
+def list_versions(store: ObjectStore) -> list[Manifest]:
+    """Every complete version, in the order of its name."""
+    manifests = []
+    for version in filter(layout.is_identifier, store.list_folders(layout.MODELS)):
+        try:
+            manifests.append(read_manifest(store, version))
+        except ObjectMissing:
+            log.warning("version %s is not complete: it has no manifest", version)
+    return manifests

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.champion import read_pointer
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.storage.object_store import ObjectStore
 
 

@@ -5,7 +5,8 @@ unseen. Entries that move the champion (promoted, rolled-back, reset) also hold 
 pointer they replace: walking back from champion.json along ``replaces`` gives what was live, and
 an entry outside that walk is an attempt that lost the race for the pointer. ``withdrawn`` entries
 record that a batch of images was taken back, ``test-set-changed`` entries that test films of the
-champion are rightly gone, ``protocol`` entries that another protocol holds; they move nothing.
+champion are rightly gone, ``protocol`` entries that another protocol holds, ``signing-ended`` entries that
+what follows need not be signed, ``erased`` entries that a patient's films are gone; they move nothing.
 """
 
 import random
@@ -23,14 +24,15 @@ from pneumo_tasks.promotion.registry.ledger_copy import forget, keep_copy, read_
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
-Kind = Literal["promoted", "rejected", "rolled-back", "reset", "withdrawn", "test-set-changed", "protocol"]
+Kind = Literal["promoted", "rejected", "rolled-back", "reset", "withdrawn", "test-set-changed", "protocol",
+               "signing-ended", "erased"]  # fmt: skip
 
 NOTHING = "0" * 64
 _ATTEMPTS = 100
 _IDENTITY = {"kind", "version", "replaces", "attempt", "reason"}
 
 
-class Entry(BaseModel):
+class LedgerEntry(BaseModel):
     """One decision; ``version`` is None for a reset, ``replaces`` is 0 where there was no pointer.
 
     ``decision`` names the document that it rests on, where there is one.
@@ -78,21 +80,20 @@ class NewEntry(BaseModel):
     decision: Revision | None = None
 
 
-def append(store: ObjectStore, new: NewEntry) -> Entry:
+def append(store: ObjectStore, new: NewEntry) -> LedgerEntry:
     """Write ``new`` behind the last entry; returns it as it stands in the chain.
 
     An entry that the same attempt already wrote is returned instead: a promoter that died after
     its entry goes on with it, and a write that timed out but arrived is not written twice.
     """
-    read_ledger(store)
+    entries = read_ledger(store)
     keep_copy(store)
     for _ in range(_ATTEMPTS):
-        entries = read_ledger(store)
         for written in reversed(entries):
             if _same(written, new):
                 return written
         head = entries[-1] if entries else None
-        entry = Entry(
+        entry = LedgerEntry(
             **new.model_dump(),
             seq=head.seq + 1 if head else 1,
             at=journal.now(),
@@ -105,6 +106,7 @@ def append(store: ObjectStore, new: NewEntry) -> Entry:
         except ConditionFailed:
             # Somebody was faster; all who lost come back at different moments.
             time.sleep(random.uniform(0.0, 0.05))  # noqa: S311
+            entries = read_ledger(store)
             continue
         return entry
     raise StorageUnavailable(
@@ -115,7 +117,7 @@ def append(store: ObjectStore, new: NewEntry) -> Entry:
     )
 
 
-def read_ledger(store: ObjectStore, *, every_object: bool = False) -> list[Entry]:
+def read_ledger(store: ObjectStore, *, every_object: bool = False) -> list[LedgerEntry]:
     """Every entry, oldest first; CorruptArtefact where the chain is broken.
 
     Entries that did not change since they were copied are not fetched again; with ``every_object`` each
@@ -137,12 +139,12 @@ def strangers(store: ObjectStore) -> Iterator[str]:
     return (found.key for found in store.list_objects(layout.LEDGER) if not layout.is_ledger_entry(found.key))
 
 
-def _chained(places: list[tuple[str, str]], bodies: list[bytes]) -> list[Entry]:
-    entries: list[Entry] = []
+def _chained(places: list[tuple[str, str]], bodies: list[bytes]) -> list[LedgerEntry]:
+    entries: list[LedgerEntry] = []
     previous = NOTHING
     for (key, _), body in zip(places, bodies, strict=True):
         try:
-            entry = Entry.model_validate_json(body)
+            entry = LedgerEntry.model_validate_json(body)
         except ValidationError as error:
             raise CorruptArtefact("no entry of the ledger", where=key, found=str(error)) from None
         if key != layout.ledger_entry(len(entries) + 1) or entry.previous_sha256 != previous:
@@ -158,14 +160,14 @@ def _chained(places: list[tuple[str, str]], bodies: list[bytes]) -> list[Entry]:
     return entries
 
 
-def digest(entry: Entry) -> str:
+def digest(entry: LedgerEntry) -> str:
     """The sha256 of the entry as it is stored, whatever fields its writer knew."""
     return sha256(canonical_json(entry.model_dump(exclude_unset=True)))
 
 
-def effective(entries: list[Entry], seq: int) -> list[Entry]:
+def effective(entries: list[LedgerEntry], seq: int) -> list[LedgerEntry]:
     """The entries that really moved the champion up to pointer ``seq``, oldest first."""
-    walk: list[Entry] = []
+    walk: list[LedgerEntry] = []
     while seq:
         if not 1 <= seq <= len(entries) or entries[seq - 1].replaces is None:
             raise CorruptArtefact(
@@ -179,7 +181,7 @@ def effective(entries: list[Entry], seq: int) -> list[Entry]:
     return walk[::-1]
 
 
-def _same(entry: Entry, new: NewEntry) -> bool:
+def _same(entry: LedgerEntry, new: NewEntry) -> bool:
     return entry.attempt == new.attempt and entry.model_dump(include=_IDENTITY) == new.model_dump(
         include=_IDENTITY
     )

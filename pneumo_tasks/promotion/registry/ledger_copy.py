@@ -8,11 +8,11 @@ itself, must hold. Without a copy, or with one that does not fit, the entries ar
 import json
 import logging
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary
 
 from pneumo_tasks.errors import ObjectMissing, PneumoError
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ def read_entries(store: ObjectStore, places: list[tuple[str, str]], copied: bool
     if copied and len(missing) > _BEHIND:
         known |= _copy(store)
     wanted = [place for place in places[:-1] if place not in known or not place[1]] + places[-1:]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        known |= zip(wanted, pool.map(lambda place: store.read(place[0]), wanted), strict=True)
+    read = read_many(lambda place: store.read(place[0]), wanted, threads=_THREADS)
+    known |= zip(wanted, read, strict=True)
     bodies = [known[place] for place in places]
     _read[store] = dict(zip(places, bodies, strict=True))
     return bodies

@@ -12,32 +12,36 @@ The steps of a promotion, each safe to repeat after a crash at any point:
 import logging
 import random
 import time
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import CorruptArtefact, PromotionRefused, StorageUnavailable
-from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.revisions import Revision, last_revision
+from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import (
-    Decision,
     decide_promotion,
     promoted_before,
-    read_decision,
     record_approval,
     reject_candidate,
 )
+from pneumo_tasks.promotion.judgement import Decision, Judged, read_decision, read_judged
+from pneumo_tasks.promotion.protocol.governing import Governed, govern_run
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import (
     Manifest,
     Pointer,
     champion_ref,
+    champion_summary,
+    list_versions,
     read_champion,
     read_pointer,
     try_move_pointer,
 )
-from pneumo_tasks.promotion.registry.versions import download_model, list_versions, register_version
+from pneumo_tasks.promotion.registry.pointer import Moved
+from pneumo_tasks.promotion.registry.remembering import remember
+from pneumo_tasks.promotion.registry.seals import append_sealed, check_sealed, refuse_unsigned
+from pneumo_tasks.promotion.registry.versions import download_model, register_version
+from pneumo_tasks.promotion.waiting import check_answer
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
@@ -75,8 +79,11 @@ def promote_model(
     run_id: str,
     approval: Approval | None = None,
     judged: Revision | None = None,
-) -> dict[str, Any]:
-    """Make the approved candidate of ``run_id`` the champion; returns {version, seq, sha256}.
+) -> Moved:
+    """Make the approved candidate of ``run_id`` the champion.
+
+    BadConfiguration where ``settings`` loosen the protocol. Where another protocol holds than the one
+    that the candidate was judged by, it is judged once more.
 
     ``approval`` is a person's answer where one was asked; ``judged`` the decision as the task that made it
     passed it on, so that a document changed in the bucket meanwhile promotes nothing. Where the champion
@@ -86,20 +93,16 @@ def promote_model(
     UnsafeStore where the store ignores conditions. Running it again after a crash finishes what was begun;
     after success it changes nothing.
     """
-    decision = _approved(_as_judged(store, run_id, judged))
-    entry = promoted_before(store, decision)
+    governed = govern_run(settings, store, run_id)
+    settings = governed.settings
+    found = _as_judged(settings, store, run_id, judged)
+    entry = promoted_before(store, _approved(found))
     if entry is None:
         store.check_conditional_writes()
-        decision = _with_consent(settings, store, decision, approval)
-        manifest = register_version(settings, store, run_id)
-        if (manifest.version, manifest.sha256) != (decision.version, decision.sha256):
-            raise CorruptArtefact(
-                "the registered version is not the one that was approved",
-                where=layout.model(manifest.version),
-                found=f"{manifest.version}, approved {decision.version}",
-                do="Clear evaluate_candidate and what follows it.",
-            )
-        entry = _become_champion(settings, store, decision, manifest)
+        refuse_unsigned(settings, store)
+        _refuse_rejected(store, found)
+        found = _with_consent(governed, store, found, approval)
+        entry = _become_champion(governed, store, found, _registered(settings, store, found.decision))
     promotion = Promotion(
         run_id=run_id,
         version=str(entry.version),
@@ -109,15 +112,35 @@ def promote_model(
         by=entry.by,
     )
     store.put_json(layout.run(run_id, "promotion.json"), promotion.model_dump())
+    remember(settings, store)
     log.info("champion: %s (ledger entry %d)", promotion.version, promotion.seq)
-    return promotion.model_dump(include={"version", "seq", "sha256"})
+    return Moved.by(entry)
 
 
-def _as_judged(store: ObjectStore, run_id: str, judged: Revision | None) -> Decision:
-    """The decision that holds; with ``judged``, only about the candidate that this document approved."""
-    decision = read_decision(store, run_id)
+def _registered(settings: Settings, store: ObjectStore, decision: Decision) -> Manifest:
+    manifest = register_version(settings, store, decision.run_id, decision.evaluation)
+    if (manifest.version, manifest.sha256) != (decision.version, decision.sha256):
+        raise CorruptArtefact(
+            "the registered version is not the one that was approved",
+            where=layout.model(manifest.version),
+            found=f"{manifest.version}, approved {decision.version}",
+            do="Clear evaluate_candidate and what follows it.",
+        )
+    return manifest
+
+
+def _as_judged(settings: Settings, store: ObjectStore, run_id: str, judged: Revision | None) -> Judged:
+    """The decision that was told. Without a word of the task that made it, the run's last one, whose
+    signature is checked where a key is trusted. A refusal that came later than what was told holds.
+    """
     if judged is None:
-        return decision
+        found = read_judged(store, run_id)
+        if found.decision.decision == "approved":
+            refuse_unsigned(settings, store)
+            key = found.document.key if found.document else layout.run(run_id, "decision.json")
+            check_sealed(settings, store, key)  # a deleted revision must not pass for an earlier release
+        return found
+    decision = read_decision(store, run_id)
     told = Decision.model_validate_json(store.read_verified(judged.key, judged.sha256))
     if (told.run_id, told.version, told.sha256) != (decision.run_id, decision.version, decision.sha256):
         raise CorruptArtefact(
@@ -126,34 +149,32 @@ def _as_judged(store: ObjectStore, run_id: str, judged: Revision | None) -> Deci
             found=f"version {decision.version}, judged {told.version}",
             do="Clear evaluate_candidate and what follows it.",
         )
-    return decision if told.decision == "approved" else told
+    if told.decision == "approved" and decision.decision != "approved":
+        return read_judged(store, run_id)
+    return Judged(told, judged)
 
 
-def champion_summary(store: ObjectStore) -> dict[str, Any] | None:
-    """What ``pneumo models champion --json`` prints."""
-    champion = read_champion(store)
-    if champion is None:
-        return None
-    body = store.read_verified(
-        layout.model(champion.version, "evaluation.json"), champion.manifest.files["evaluation.json"]
-    )
-    test = Evaluation.model_validate_json(body).test
-    figures = {"images", "recall", "precision", "specificity", "accuracy", "auc", "confusion"}
-    return {
-        "version": champion.version,
-        "sha256": champion.sha256,
-        "run_id": champion.run_id,
-        "recipe": champion.manifest.recipe,
-        "threshold": champion.threshold,
-        "promoted_at": champion.promoted_at,
-        "seq": champion.seq,
-        "test": test.model_dump(include=figures),
-    }
+def _refuse_rejected(store: ObjectStore, judged: Judged) -> None:
+    """PromotionRefused where the ledger says that this candidate was rejected, and nothing newer says yes."""
+    decision, document = judged.decision, judged.document
+    identity = ("rejected", decision.run_id, decision.version, decision.sha256)
+    entries = ledger.read_ledger(store)
+    said = [entry for entry in entries if (entry.kind, entry.run_id, entry.version, entry.sha256) == identity]
+    if not said:
+        return
+    last = said[-1].decision
+    if document is None or (last is not None and last.key >= document.key):
+        raise PromotionRefused(
+            "the ledger says that this candidate was rejected",
+            where=layout.ledger_entry(said[-1].seq),
+            found=said[-1].reason,
+            do="Somebody changed the decision afterwards. Start another run.",
+        )
 
 
 def _become_champion(
-    settings: Settings, store: ObjectStore, decision: Decision, manifest: Manifest
-) -> ledger.Entry:
+    governed: Governed, store: ObjectStore, judged: Judged, manifest: Manifest
+) -> ledger.LedgerEntry:
     """Append to the ledger and move the pointer; judge again where another version is live meanwhile.
 
     A conflict with a pointer that nobody moved is a passing fault: it is tried again. Where the champion
@@ -161,15 +182,18 @@ def _become_champion(
     stays what it is: it never says what the ledger does not.
     """
     for attempt in range(_ATTEMPTS):
+        decision = judged.decision
         pointer, etag = read_pointer(store)
         done = promoted_before(store, decision)
         if done is not None:
             return done
-        if (pointer.version if pointer else None) != decision.champion:
-            log.info("the champion changed since the decision: judging again")
-            decide_promotion(settings, store, decision.run_id, manifest.snapshot_id, decision.approval)
-            decision = _approved(read_decision(store, decision.run_id))
-        entry = ledger.append(store, _entry(store, decision, manifest, pointer))
+        active = governed.active
+        # None: judged before there were protocols, and right so only where none was activated since.
+        judged_by = decision.protocol or (active.digest if active.embedded else None)
+        if (pointer.version if pointer else None, active.digest) != (decision.champion, judged_by):
+            log.info("the champion or the protocol changed since the decision: judging again")
+            judged = _judged_again(governed.settings, store, decision, manifest.snapshot_id)
+        entry = append_sealed(governed.settings, store, _entry(store, judged, manifest, pointer))
         if try_move_pointer(store, entry, etag):
             return entry
         time.sleep(random.uniform(0.0, 0.1) * 2 ** min(attempt, 5))  # noqa: S311
@@ -181,26 +205,45 @@ def _become_champion(
     )
 
 
+def _judged_again(settings: Settings, store: ObjectStore, decision: Decision, snapshot_id: str) -> Judged:
+    told = decide_promotion(
+        settings, store, decision.run_id, snapshot_id, decision.approval, decision.evaluation
+    )
+    document = Revision.model_validate(told.document)
+    again = Decision.model_validate_json(store.read_verified(document.key, document.sha256))
+    judged = Judged(again, document)
+    _approved(judged)
+    return judged
+
+
 def _with_consent(
-    settings: Settings, store: ObjectStore, decision: Decision, approval: Approval | None
-) -> Decision:
-    """The decision with the person's answer in it; PromotionRefused where that is no, or is missing."""
+    governed: Governed, store: ObjectStore, judged: Judged, approval: Approval | None
+) -> Judged:
+    """The decision with the person's answer in it.
+
+    PromotionRefused where that is no, is missing, or is nothing that the protocol takes for a yes. An
+    answer that an earlier decision holds is checked again: it is only as good as the bucket.
+    """
+    decision = judged.decision
     if approval is not None and approval.verdict == "reject":
-        reject_candidate(store, decision.run_id, approval)
+        reject_candidate(governed.settings, store, decision.run_id, approval)
         raise PromotionRefused(approval.sentence, where=layout.run(decision.run_id))
+    answer = approval or decision.approval
+    if answer is not None:
+        check_answer(governed, store, decision, answer)
     if approval is not None and approval != decision.approval:
-        return record_approval(store, decision, approval)
-    if settings.require_approval and decision.approval is None:
+        return record_approval(governed.settings, store, decision, approval)
+    if governed.settings.require_approval and decision.approval is None:
         raise PromotionRefused(
             "a person has to approve this promotion, and nobody has", where=layout.run(decision.run_id)
         )
-    return decision
+    return judged
 
 
 def _entry(
-    store: ObjectStore, decision: Decision, manifest: Manifest, pointer: Pointer | None
+    store: ObjectStore, judged: Judged, manifest: Manifest, pointer: Pointer | None
 ) -> ledger.NewEntry:
-    approval = decision.approval
+    decision, approval = judged.decision, judged.decision.approval
     return ledger.NewEntry(
         kind="promoted",
         version=manifest.version,
@@ -212,11 +255,12 @@ def _entry(
         by=approval.by if approval else "the gate",
         reason=f"{decision.reason}; {approval.sentence}" if approval else decision.reason,
         approval=approval,
-        decision=last_revision(store, decision.run_id, "decision"),
+        decision=judged.document,
     )
 
 
-def _approved(decision: Decision) -> Decision:
+def _approved(judged: Judged) -> Decision:
+    decision = judged.decision
     if decision.dry_run:
         raise PromotionRefused("a dry run promotes nothing", where=layout.run(decision.run_id))
     if decision.decision == "approved":

@@ -1,14 +1,19 @@
 """The ways to change the champion by hand: back to a former one, or to none."""
 
-import getpass
+import os
+import pwd
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
 from pneumo_tasks.errors import BadConfiguration, PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.protocol.agreement import agree, asks
+from pneumo_tasks.promotion.protocol.governing import check_consent, holding
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import Manifest, Pointer, read_pointer, try_move_pointer
+from pneumo_tasks.promotion.registry.pointer import Moved
+from pneumo_tasks.promotion.registry.seals import append_sealed, refuse_unsigned
+from pneumo_tasks.promotion.registry.signatures import sign_stored
 from pneumo_tasks.promotion.registry.versions import verify_version
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -16,11 +21,15 @@ from pneumo_tasks.storage.object_store import ObjectStore, sha256
 
 
 def person() -> str:
-    """The operating system's user: no more than that, for whoever holds the keys may name anybody."""
+    """The operating system's user: no more than that, for whoever holds the keys may name anybody.
+
+    Not LOGNAME, USER and their like, which are whatever the shell says.
+    """
+    number = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a container's user without a name
+        return f"uid {number}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +45,29 @@ class ChangeRequest:
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
-def rollback(settings: Settings, store: ObjectStore, version: str, request: ChangeRequest) -> dict[str, Any]:
-    """Make a former champion the champion again; returns {version, seq, sha256}.
+def with_second_person(
+    settings: Settings, store: ObjectStore, kind: str, subject: str, reason: str
+) -> ChangeRequest | str:
+    """The request of this operating system's user with the consent that the protocol asks for.
+
+    Where the protocol names approvers, the first call is kept and the sentence for the person is
+    returned; the same call by a named second person gives the request of the first one.
+    """
+    rules, by = holding(settings, store).protocol.approval, person()
+    if not rules.approvers:
+        return ChangeRequest(reason=reason, by=by)
+    if not reason.strip():
+        raise BadConfiguration("a reason is missing", do="Say why with --reason.")
+    pointer, _ = read_pointer(store)
+    key = layout.change_proposal(kind, subject, pointer.seq if pointer else 0)
+    proposal, approval = agree(store, rules, key, by, reason)
+    if approval is None:
+        return asks(rules)
+    return ChangeRequest(reason=proposal.reason, by=proposal.by, approval=approval)
+
+
+def rollback(settings: Settings, store: ObjectStore, version: str, request: ChangeRequest) -> Moved:
+    """Make a former champion the champion again.
 
     Only what was live before may come back, and only if every digest of it still fits. The same
     request again, after a crash or a success, ends where the first would have. PromotionRefused
@@ -53,7 +83,7 @@ def rollback(settings: Settings, store: ObjectStore, version: str, request: Chan
                     found=f"ledger entry {entry.seq}; now {version} is wanted",
                     do="Start a new rollback for another version.",
                 )
-            return _moved(entry)
+            return Moved.by(entry)
     if version not in {entry.version for entry in walk}:
         raise PromotionRefused(
             f"version {version} was never the champion", do="See `pneumo models history` for those that were."
@@ -61,31 +91,41 @@ def rollback(settings: Settings, store: ObjectStore, version: str, request: Chan
     if pointer is not None and pointer.version == version:
         raise PromotionRefused(f"version {version} is the champion already")
     manifest = verify_version(settings, store, version)
-    return _move(store, pointer, etag, "rolled-back", manifest, request)
+    check_consent(settings, store, request.by, request.approval)
+    sign_stored(settings, store, layout.model(version, "manifest.json"))
+    return _move(settings, store, pointer, etag, PointerChange("rolled-back", manifest, request))
 
 
-def reset_champion(store: ObjectStore, request: ChangeRequest) -> dict[str, Any]:
+def reset_champion(settings: Settings, store: ObjectStore, request: ChangeRequest) -> Moved:
     """Leave no champion: the next candidate is judged by the floors alone. Recorded like all else."""
     pointer, etag = read_pointer(store)
     if pointer is None or pointer.version is None:
         raise PromotionRefused("there is no champion to reset")
-    return _move(store, pointer, etag, "reset", None, request)
+    check_consent(settings, store, request.by, request.approval)
+    return _move(settings, store, pointer, etag, PointerChange("reset", None, request))
+
+
+@dataclass(frozen=True)
+class PointerChange:
+    """What is to become of the pointer, and who asked."""
+
+    kind: ledger.Kind
+    manifest: Manifest | None
+    request: ChangeRequest
 
 
 def _move(
-    store: ObjectStore,
-    pointer: Pointer | None,
-    etag: str | None,
-    kind: ledger.Kind,
-    manifest: Manifest | None,
-    request: ChangeRequest,
-) -> dict[str, Any]:
+    settings: Settings, store: ObjectStore, pointer: Pointer | None, etag: str | None, change: PointerChange
+) -> Moved:
+    kind, manifest, request = change.kind, change.manifest, change.request
     if not request.reason.strip():
         raise BadConfiguration("a reason is missing", do="Say why with --reason.")
     if request.approval is not None and request.approval.verdict == "reject":
         raise PromotionRefused(request.approval.sentence)
     store.check_conditional_writes()
-    entry = ledger.append(
+    refuse_unsigned(settings, store)
+    entry = append_sealed(
+        settings,
         store,
         ledger.NewEntry(
             kind=kind,
@@ -106,15 +146,11 @@ def _move(
             found=f"now {found.version if found else 'none'}",
             do="Look again, then decide again.",
         )
-    return _moved(entry)
+    return Moved.by(entry)
 
 
 def _stored_digest(store: ObjectStore, manifest: Manifest | None) -> str | None:
     return sha256(store.read(layout.model(manifest.version, "manifest.json"))) if manifest else None
-
-
-def _moved(entry: ledger.Entry) -> dict[str, Any]:
-    return entry.model_dump(include={"version", "seq", "sha256"})
 
 
 def _attempt(kind: ledger.Kind, request: ChangeRequest) -> str:

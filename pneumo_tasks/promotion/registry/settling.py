@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import read_decision
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.report.report import write_report
 from pneumo_tasks.settings import Settings
@@ -48,4 +48,4 @@ def settle(
         write_report(settings, store, run_id)
         return Settled(version=decision.version, sha256=decision.sha256, seq=None, reason=decision.reason)
     write_report(settings, store, run_id)
-    return Settled(**promoted, reason=read_decision(store, run_id).reason)
+    return Settled(**promoted.model_dump(), reason=read_decision(store, run_id).reason)

@@ -1,4 +1,9 @@
-"""Ed25519 signatures over a version's manifest, which holds the digest of every other file."""
+"""Ed25519 signatures over JSON documents: manifests, protocols, decisions, and entries of the ledger.
+
+A manifest holds the digest of every file of its version. A ledger entry holds the digest of the manifest, of
+the decision (and so of the protocol, of the evaluation and of all that this names), and of the entry before
+it: whoever signs an entry signs the whole history behind it.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -13,7 +18,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
-State = Literal["verified", "signed", "unsigned"]
+SignatureState = Literal["verified", "signed", "unsigned"]
 
 
 class Signature(BaseModel):
@@ -25,9 +30,13 @@ class Signature(BaseModel):
     signature: str
 
 
-def sign_manifest(settings: Settings, version: str, manifest: bytes) -> bytes | None:
-    """The signature document for the bytes of a version's manifest; see ``sign_document``."""
-    return sign_document(settings, layout.model(version, "manifest.json"), manifest)
+def sign_stored(settings: Settings, store: ObjectStore, key: str) -> None:
+    """Sign the document at ``key`` as it is stored, where a key is set; the first signature stays."""
+    if settings.signing_key is None:
+        return
+    signature = sign_document(settings, key, store.read(key))
+    if signature is not None:
+        store.put_once(layout.signature_of(key), signature)
 
 
 def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
@@ -50,18 +59,22 @@ def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
     return canonical_json(signature.model_dump())
 
 
-def check_signature(settings: Settings, store: ObjectStore, version: str) -> State:
+def check_signature(settings: Settings, store: ObjectStore, version: str) -> SignatureState:
     """What the signature of a version's manifest is worth; see ``check_document``."""
-    key = layout.model(version, "manifest.json")
+    return check_stored(settings, store, layout.model(version, "manifest.json"))
+
+
+def check_stored(settings: Settings, store: ObjectStore, key: str) -> SignatureState:
+    """What the signature of the document at ``key`` is worth; see ``check_document``."""
     return check_document(settings, store, key, store.read(key))
 
 
-def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes) -> State:
+def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes) -> SignatureState:
     """``verified`` by the trusted key; ``signed``, consistently, where no key is trusted.
 
-    CorruptArtefact where the signature does not fit ``body`` or is another key's, and where
-    it is missing although signatures are required. BadConfiguration where they are required of
-    anybody: whoever can write to the bucket could sign.
+    CorruptArtefact where the signature does not fit ``body`` or is another key's, and where it is missing
+    although signatures are required: by the settings, or because they trust a key. BadConfiguration where
+    they are required of anybody: whoever can write to the bucket could sign.
     """
     trusted = _trusted(settings)
     if trusted is None and settings.require_signature:
@@ -74,9 +87,11 @@ def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes
     try:
         signature = Signature.model_validate_json(store.read(where))
     except ObjectMissing:
-        if settings.require_signature:
+        if settings.require_signature or settings.trusted_key:
             raise CorruptArtefact(
-                "the document is not signed", where=where, do="Use one that is signed."
+                "the document is not signed",
+                where=where,
+                do="Use one that is signed. What was made before there was a key: `pneumo models sign`.",
             ) from None
         return "unsigned"
     if trusted is not None and trusted.public_bytes_raw().hex() != signature.public_key:

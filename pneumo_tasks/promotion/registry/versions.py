@@ -5,31 +5,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
-from pneumo_tasks.evaluation.evaluation import model_version, read_evaluation
+from pneumo_tasks.evaluation.evaluation import model_version
 from pneumo_tasks.evaluation.evidence import Evaluation
+from pneumo_tasks.evaluation.record import evaluated_candidate, read_recorded
+from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.promotion.registry.champion import (
     Manifest,
+    check_champion,
     read_champion,
     read_manifest,
     read_recorded_manifest,
 )
-from pneumo_tasks.promotion.registry.signatures import State, check_signature, sign_manifest
+from pneumo_tasks.promotion.registry.remembering import check_remembered, remember
+from pneumo_tasks.promotion.registry.seals import check_sealed
+from pneumo_tasks.promotion.registry.signatures import SignatureState, check_signature, sign_stored
 from pneumo_tasks.promotion.report.model_card import render_model_card
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, check_digest, sha256
-from pneumo_tasks.training.export.candidate import Candidate, read_candidate
+from pneumo_tasks.training.export.candidate import Candidate
 
 log = logging.getLogger(__name__)
 
 
-def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Manifest:
+def register_version(
+    settings: Settings, store: ObjectStore, run_id: str, judged: Revision | None = None
+) -> Manifest:
     """Write models/<version>/ for the evaluated candidate, or find it written; every digest verified.
 
-    The first writer of a file wins; the manifest records the digests of what is really stored.
+    ``judged`` is the evaluation that the decision names. The first writer of a file wins; the manifest
+    records the digests of what is really stored.
     """
-    evaluation, candidate = read_evaluation(store, run_id), read_candidate(store, run_id)
-    version = evaluation.version
+    evaluation = read_recorded(store, run_id, judged).evaluation
+    candidate, version = evaluated_candidate(store, evaluation), evaluation.version
     _check_candidate(evaluation, candidate)
     documents = {
         "model.keras": store.read_verified(layout.run(run_id, "candidate.keras"), candidate.sha256),
@@ -45,9 +53,7 @@ def register_version(settings: Settings, store: ObjectStore, run_id: str) -> Man
     manifest = canonical_json(_manifest(evaluation, files).model_dump(mode="json"))
     stored = store.put_once(layout.model(version, "manifest.json"), manifest)
     _check_files(store, read_manifest(store, version, sha256(stored)))
-    signature = sign_manifest(settings, version, stored)  # of what is stored, whoever wrote it first
-    if signature is not None:
-        store.put_once(layout.model(version, "manifest.sig.json"), signature)
+    sign_stored(settings, store, layout.model(version, "manifest.json"))  # whoever wrote it first
     return verify_version(settings, store, version)
 
 
@@ -75,7 +81,7 @@ class Download:
     """What was downloaded, and what its signature is worth."""
 
     manifest: Manifest
-    signature: State
+    signature: SignatureState
 
 
 def verify_version(settings: Settings, store: ObjectStore, version: str) -> Manifest:
@@ -98,27 +104,18 @@ def download_model(
         champion = read_champion(store)
         if champion is None:
             raise ObjectMissing("no model has been promoted yet", do="Name a version, or run a retraining.")
-        manifest = champion.manifest
+        check_remembered(settings, store)
+        manifest, signature = champion.manifest, check_champion(settings, store, champion)
+        remember(settings, store)
     else:
         manifest = read_recorded_manifest(store, version)
-    signature = check_signature(settings, store, manifest.version)
+        signature = check_sealed(settings, store, layout.model(version, "manifest.json"))
     if signature == "unsigned":
         log.warning(
             "version %s is not signed: its digest says what it is, not who registered it", manifest.version
         )
     store.download(layout.model(manifest.version, "model.keras"), path, manifest.sha256)
     return Download(manifest, signature)
-
-
-def list_versions(store: ObjectStore) -> list[Manifest]:
-    """Every complete version, in the order of its name."""
-    manifests = []
-    for version in filter(layout.is_identifier, store.list_folders(layout.MODELS)):
-        try:
-            manifests.append(read_manifest(store, version))
-        except ObjectMissing:
-            log.warning("version %s is not complete: it has no manifest", version)
-    return manifests
 
 
 def _manifest(evaluation: Evaluation, files: dict[str, str]) -> Manifest:

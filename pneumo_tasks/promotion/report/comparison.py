@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pneumo_tasks.evaluation.evaluation import read_evaluation
-from pneumo_tasks.promotion.decision import read_decision
+from pneumo_tasks.evaluation.record import read_evaluation
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.storage.object_store import ObjectStore
 
 _FIGURES = (

@@ -5,12 +5,24 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pneumo_tasks.dataset.balance import ClassBalance
-from pneumo_tasks.dataset.snapshots import SnapshotSummary
+from pneumo_tasks.dataset.summary import SnapshotSummary
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.explanations import Explanation
-from pneumo_tasks.promotion.decision import Decision
+from pneumo_tasks.intake.labelling import WaitingForLabels
+from pneumo_tasks.promotion.judgement import Decision
 from pneumo_tasks.promotion.registry.promotion import Promotion
+from pneumo_tasks.promotion.report.beside import BesideTestSet
+from pneumo_tasks.promotion.report.governance import AtPrevalence, Governance
 from pneumo_tasks.training.export.candidate import Candidate
+
+
+class Reported(BaseModel):
+    """The page of a report: where it is, and the digest of what was written there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    sha256: str
 
 
 class StageTime(BaseModel):
@@ -54,8 +66,12 @@ class Report(BaseModel):
     banners: list[str]
     decision: Decision
     promotion: Promotion | None
+    protocol: Governance | None = None
+    at_prevalence: AtPrevalence | None = None
+    beside: list[BesideTestSet] = []
     stages: list[StageTime]
     summary: DataFlow | None
+    unlabelled: WaitingForLabels | None = None
     balance: ClassBalance | None
     candidate: Candidate | None
     evaluation: Evaluation | None

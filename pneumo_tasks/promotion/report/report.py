@@ -11,14 +11,17 @@ from sklearn import metrics as sk
 
 from pneumo_tasks import journal
 from pneumo_tasks.dataset.balance import read_class_balance
-from pneumo_tasks.dataset.snapshots import snapshot_summary
+from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.errors import FinalError, ObjectMissing, RetryableError
-from pneumo_tasks.evaluation.evaluation import read_evaluation, read_test_scores
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.explanations import worst_misses
-from pneumo_tasks.promotion.decision import Decision, read_decision
+from pneumo_tasks.evaluation.record import read_evaluation, read_test_scores
+from pneumo_tasks.intake.labelling import waiting_for_labels
+from pneumo_tasks.promotion.judgement import Decision, read_decision
 from pneumo_tasks.promotion.report import figures
-from pneumo_tasks.promotion.report.document import Report
+from pneumo_tasks.promotion.report.beside import beside_test_set
+from pneumo_tasks.promotion.report.document import Report, Reported
+from pneumo_tasks.promotion.report.governance import at_prevalence, governance
 from pneumo_tasks.promotion.report.rendering import figure, render
 from pneumo_tasks.promotion.runs.runs import optional
 from pneumo_tasks.promotion.runs.state import is_of
@@ -38,8 +41,8 @@ def write_report(
     settings: Settings,
     store: ObjectStore,
     run_id: str,
-) -> dict[str, Any]:
-    """Write runs/<run>/report.json and report.html; returns {key, sha256} of the page.
+) -> Reported:
+    """Write runs/<run>/report.json and report.html; what is returned is the page.
 
     The page is one file without scripts or outside references, and can be read without Airflow. It
     may be written again at any time, and says what became of the decision by then. A report that
@@ -47,7 +50,7 @@ def write_report(
     reason. Only a store that does not answer is an error.
     """
     try:
-        report = gather(store, run_id, settings.report_images)
+        report = gather(store, run_id, settings.report_images, settings.patient_site)
         page = render_report(report).encode()
         store.put_json(layout.run(run_id, "report.json"), report)
     except RetryableError:
@@ -58,10 +61,10 @@ def write_report(
     key = layout.run(run_id, "report.html")
     store.put(key, page, "text/html; charset=utf-8")
     log.info("report: %s, %d KiB", key, len(page) // 1024)
-    return {"key": key, "sha256": sha256(page)}
+    return Reported(key=key, sha256=sha256(page))
 
 
-def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, Any]:
+def gather(store: ObjectStore, run_id: str, images: bool = True, site_in_key: bool = False) -> dict[str, Any]:
     """Everything the report says, as one JSON document; parts a run did not reach are None."""
     decision = read_decision(store, run_id)
     report: dict[str, Any] = {
@@ -71,6 +74,7 @@ def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, An
         "decision": decision.model_dump(mode="json"),
         "stages": journal.stages(store, run_id),
         "summary": None,
+        "unlabelled": waiting_for_labels(store).model_dump(mode="json"),
         "balance": None,
         "candidate": None,
         "evaluation": None,
@@ -79,13 +83,22 @@ def gather(store: ObjectStore, run_id: str, images: bool = True) -> dict[str, An
         "pictures": {},
         "misses": [],
         "promotion": _promotion(store, decision),
+        "protocol": (protocol := governance(store, decision)) and protocol.model_dump(mode="json"),
+        "at_prevalence": None,
+        "beside": [],
     }
     if decision.snapshot_id is not None:
         summary = snapshot_summary(store, decision.snapshot_id).model_dump(mode="json")
         report["summary"] = summary | {"excluded_by_reason": _counted(summary["excluded"])}
     if decision.version is not None:
-        evaluation, scores = read_evaluation(store, run_id), read_test_scores(store, run_id)
+        evaluation = read_evaluation(store, run_id)
+        scores = read_test_scores(store, evaluation)
+        stated = at_prevalence(protocol, evaluation)
         report |= {
+            "at_prevalence": stated and stated.model_dump(mode="json"),
+            "beside": [
+                one.model_dump(mode="json") for one in beside_test_set(store, evaluation, site_in_key)
+            ],
             "balance": read_class_balance(store, run_id).model_dump(mode="json"),
             "candidate": read_candidate(store, run_id).model_dump(mode="json"),
             "evaluation": evaluation.model_dump(mode="json"),

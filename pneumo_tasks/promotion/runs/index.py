@@ -8,15 +8,15 @@ list for the first time; an entry is taken from it only while it has the etag it
 import gzip
 import json
 import logging
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import ValidationError
 
 from pneumo_tasks import journal
 from pneumo_tasks.errors import ObjectMissing, PneumoError
-from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
+from pneumo_tasks.promotion.runs.runs import RunSummary, optional, show_run
+from pneumo_tasks.promotion.runs.state import UNSETTLED
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.many_reads import UPGRADING, read_many
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,8 @@ class RunIndex:
         if sum(place not in self._kept for place in places.values() if place[1]) > _FEW:
             self._kept |= _read_catalogue(store, set(places.values()) - self._kept.keys())
         new = [run_id for run_id, place in places.items() if place not in self._kept]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            answers = pool.map(lambda run_id: _read(store, run_id, *places[run_id]), new)
-            fetched = dict(zip(new, answers, strict=True))
+        answers = read_many(lambda run_id: _read(store, run_id, *places[run_id]), new, threads=_THREADS)
+        fetched = dict(zip(new, answers, strict=True))
         kept = {place: self._kept[place] for place in places.values() if place in self._kept}
         kept |= {places[run_id]: run for run_id, (run, settled) in fetched.items() if run and settled}
         runs = {run_id: kept[place] for run_id, place in places.items() if place in kept}
@@ -99,32 +98,48 @@ def list_runs(store: ObjectStore) -> list[RunSummary]:
 def enter_run(store: ObjectStore, run_id: str) -> RunSummary:
     """Write the entry of ``run_id`` as the run stands now, unless it goes on; returns what it says."""
     run = show_run(store, run_id)
-    if run.state != "running":
+    if run.state not in UNSETTLED:
         store.put_json(layout.run_entry(run_id), run.model_dump(mode="json"))
     return run
 
 
-def close_ended(store: ObjectStore, run_id: str) -> RunSummary:
-    """Enter a run of which no task goes on any more: one that settled nothing was stopped from outside."""
-    if show_run(store, run_id).state in ("running", "lost-contact"):
-        journal.record_stop(store, run_id, "it was stopped before it came to a decision")
+def close_ended(store: ObjectStore, run_id: str, why: str = "") -> RunSummary:
+    """Enter a run of which no task goes on any more: one that settled nothing was stopped from outside.
+
+    ``why`` says by whom or by what, where it is known; it then replaces what was written without it.
+    A candidate that waits for the command line outlives its run; one that Airflow asked about does not.
+    """
+    state = show_run(store, run_id).state
+    question = optional(store, layout.run(run_id, "question.json")) if state == "waiting" else None
+    stopped = state in ("running", "lost-contact") or (question and not question.get("typed"))
+    if stopped or (why and state == "stopped"):
+        journal.record_stop(store, run_id, why or "it was stopped before it came to a decision")
     return enter_run(store, run_id)
 
 
 def enter_missing(store: ObjectStore) -> int:
     """Enter every ended run that has no entry, such as those of an older release; returns how many."""
+    missing = [run_id for run_id, (_, etag) in _places(store).items() if not etag]
+    entered = sum(
+        read_many(lambda run_id: _entered(store, run_id), missing, seconds=UPGRADING, threads=_THREADS)
+    )
     index = RunIndex()
-    read, places = index.read_folders(store), _places(store)
-    missing = [run_id for run_id in read if not places.get(run_id, ("", ""))[1]]
-    entered = sum(_entered(store, missing))
-    if entered:
-        index.read_folders(store)
+    index.read_folders(store)
     index.keep_catalogue(store)
     return entered
 
 
-def _entered(store: ObjectStore, run_ids: Iterable[str]) -> list[bool]:
-    return [enter_run(store, run_id).state != "running" for run_id in run_ids]
+def missing_entries(store: ObjectStore) -> list[str]:
+    """The runs that have no entry: of an older release, or going on."""
+    read, places = RunIndex().read_folders(store), _places(store)
+    return [run_id for run_id in read if not places.get(run_id, ("", ""))[1]]
+
+
+def _entered(store: ObjectStore, run_id: str) -> bool:
+    try:
+        return enter_run(store, run_id).state not in UNSETTLED
+    except ObjectMissing:  # somebody else's folder
+        return False
 
 
 def _places(store: ObjectStore) -> dict[str, Place]:

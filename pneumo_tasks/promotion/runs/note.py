@@ -1,11 +1,10 @@
 """What people are told of a run and asked about it: a line that fits a phone, or a little Markdown."""
 
-import re
-
-from pneumo_tasks.promotion.registry.champion import read_pointer
 from pneumo_tasks.promotion.registry.history import former_champions
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.promotion.report.rendering import figure
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
+from pneumo_tasks.shown import for_markdown
 from pneumo_tasks.storage.object_store import ObjectStore
 
 _REASON_LETTERS = 200
@@ -80,10 +79,5 @@ def rollback_request(store: ObjectStore, version: str, reason: str, by: str, car
     now = pointer.version if pointer else None
     return (
         f"From **{now or 'none'}** back to **{version}** ([model card]({card})), asked for by "
-        f"{_plain(by)}:\n\n> {_plain(reason)}"
+        f"{for_markdown(by)}:\n\n> {for_markdown(reason)}"
     )
-
-
-def _plain(text: str) -> str:
-    """Text of a person inside Markdown: on one line, and none of it is markup."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))

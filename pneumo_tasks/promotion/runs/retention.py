@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.promotion.runs.index import RunIndex
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
+from pneumo_tasks.promotion.runs.state import UNSETTLED
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import Listed, ObjectStore
 
@@ -45,8 +46,8 @@ def prune(store: ObjectStore, keep: int, dry_run: bool) -> Pruned:
 
 
 def is_needed(run: RunSummary) -> bool:
-    """Whether the run may still promote its candidate; one that a person stopped may not."""
-    return run.state == "running" or (run.approved and run.state != "stopped")
+    """Whether the run may still promote its candidate; one that was stopped or lost may not."""
+    return run.state in UNSETTLED or (run.approved and run.state == "failed")
 
 
 def _artefacts(store: ObjectStore, run_id: str) -> Iterator[Listed]:

@@ -6,12 +6,12 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
-from pneumo_tasks.dataset.snapshots import SnapshotSummary, snapshot_summary
+from pneumo_tasks.dataset.summary import SnapshotSummary, snapshot_summary
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import Decision, Figures, read_decision
-from pneumo_tasks.promotion.gate import Rule
-from pneumo_tasks.promotion.runs.state import Outcome, RunFacts, State
+from pneumo_tasks.promotion.judgement import Decision, Figures, read_decision
+from pneumo_tasks.promotion.rule import Rule
+from pneumo_tasks.promotion.runs.state import Outcome, RunFacts, RunState
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -42,7 +42,7 @@ class RunSummary(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run_id: str
-    state: State
+    state: RunState
     decision: Outcome | None
     reason: str
     rules: list[Rule]
@@ -106,6 +106,7 @@ def read_facts(store: ObjectStore, run_id: str) -> RunFacts:
         decision=read_decision(store, run_id) if "decision.json" in documents else None,
         promotion=document("promotion.json"),
         stopped=document("stopped.json"),
+        question=document("question.json"),
         failures=[failure for failure in map(document, sorted(failures)) if failure],
     )
 

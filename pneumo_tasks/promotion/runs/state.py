@@ -5,14 +5,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pneumo_tasks import journal
-from pneumo_tasks.promotion.decision import Decision
+from pneumo_tasks.promotion.judgement import Decision
+from pneumo_tasks.promotion.waiting import Question, overdue
 from pneumo_tasks.storage.object_store import Listed
 
-State = Literal["running", "success", "failed", "stopped", "lost-contact"]
+RunState = Literal["running", "waiting", "success", "failed", "stopped", "lost-contact"]
+# No task of ours goes on, or it may: what is said now need not hold for good.
+UNSETTLED = ("running", "waiting")
 Outcome = Literal["promoted", "rejected", "identical", "dry-run", "nothing-new", "failed"]
 
 # Longer than any one task may take with its retries, and than Airflow lets a run take without a person.
 SILENCE = timedelta(hours=24)
+# The tasks of a run in the order that they begin in; a mapped one may begin many times at once.
+ORDER = (
+    *("discover_batches", "validate_batch", "assemble_dataset", "compute_class_balance", "list_shards"),
+    *("extract_features", "score_unseen", "train_head", "fine_tune_block5", "export_candidate"),
+    *("evaluate_candidate", "decide_promotion", "write_report", "ask_for_approval", "approve_promotion"),
+    "promote_model",
+)
 _LONGEST_APPROVAL_HOURS = 24 * 30
 
 
@@ -20,7 +30,7 @@ _LONGEST_APPROVAL_HOURS = 24 * 30
 class Standing:
     """``reason`` is empty where the decision gives it."""
 
-    state: State
+    state: RunState
     outcome: Outcome | None = None
     reason: str = ""
 
@@ -41,6 +51,7 @@ class RunFacts:
     promotion: dict[str, Any] | None = None
     stopped: dict[str, Any] | None = None
     failures: list[dict[str, Any]] = field(default_factory=list)
+    question: dict[str, Any] | None = None
 
     @property
     def approved(self) -> bool:
@@ -67,16 +78,39 @@ class RunFacts:
             return Standing("stopped", reason=self.stopped["reason"])
         if failures := [failure for failure in self.failures if self._counts(failure, begun)]:
             return Standing("failed", "failed", max(failures, key=lambda failure: failure["at"])["reason"])
+        if self.approved and self.question is not None:
+            return self._waiting(self.question, now)
         last = self._last_sign()
         if last is not None and (now or datetime.now(UTC)) - last > self._patience():
             return Standing("lost-contact", reason=f"nothing was heard of it since {last:%Y-%m-%d %H:%M} UTC")
         return Standing("running")
 
+    def _waiting(self, question: dict[str, Any], now: datetime | None) -> Standing:
+        until = f"{Question.model_validate(question).until:%Y-%m-%d %H:%M} UTC"
+        if overdue(question, now):
+            return Standing("stopped", reason=f"nobody approved the candidate until {until}")
+        return Standing("waiting", reason=f"the candidate waits for a person until {until}")
+
     def _counts(self, failure: dict[str, Any], begun: dict[str, int]) -> bool:
         if self.decision is not None and self.decision.decided_at > failure["at"]:
             return False
         attempt = journal.Attempt(failure["task"], failure.get("place", -1))
-        return begun.get(attempt.name, 0) <= int(failure.get("try", 0))
+        if begun.get(attempt.name, 0) > int(failure.get("try", 0)):
+            return False
+        return not self._goes_again(attempt)
+
+    def _goes_again(self, failed: journal.Attempt) -> bool:
+        """Whether an earlier task began again after this failure: then it was cleared with what follows."""
+        written = self._modified(f"/failures/{failed.name}.json")
+        if written is None or failed.task not in ORDER:
+            return False
+        earlier = [self._modified(f"/begun/{task}~", "~1.json") for task in ORDER[: ORDER.index(failed.task)]]
+        return any(begun > written for begun in earlier if begun)
+
+    def _modified(self, name: str, but: str = "/") -> datetime | None:
+        """When the store last took an object of the run with this in its key; none that ends with ``but``."""
+        places = [one for one in self.listed if name in one.key and not one.key.endswith(but)]
+        return max((one.modified for one in places if one.modified), default=None)
 
     def _last_sign(self) -> datetime | None:
         """When the store last took a fact of the run, by the store's own clock."""

@@ -1,7 +1,7 @@
 """Parity: the exported file says what the cached path says, or it is not a candidate."""
 
 import logging
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.training.features.films import read_films
 from pneumo_tasks.training.features.mapped_arrays import Indices
 from pneumo_tasks.training.fitting.workplace import Workplace
-from pneumo_tasks.training.model.artefact import load_artefact, score_images
+from pneumo_tasks.training.model.artefact import score_images
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +23,17 @@ class PrecisionTooLow(CorruptArtefact):
     """The file is right, but features in a lower precision are no measure of it: float32 would be."""
 
 
-def check_parity(place: Workplace, path: Path, cached: NDArray[np.float32]) -> float:
-    """The largest difference between what the file says about some validation films and ``cached``.
+def check_parity(place: Workplace, loaded: Any, cached: NDArray[np.float32]) -> float:
+    """The largest difference between what the file, ``loaded``, says of validation films and ``cached``.
 
     Scores of validation films are of float32 features, but for those of a cross-fitted head: of that,
     a larger sample may differ by more where its features are of a lower precision.
     CorruptArtefact where the file differs by more than the limit; PrecisionTooLow where float32 may
     help, and the next run of any recipe with such a head will use it.
     """
-    lower = place.recipe.cross_fitted and place.source.precision != "float32"
+    lower = not place.scores_exactly()
     limit = LOWER_PRECISION if lower else SAME_PRECISION
-    chosen, asked = _ask(place, path, LARGER_SAMPLE if lower else SAMPLE)
+    chosen, asked = _ask(place, loaded, LARGER_SAMPLE if lower else SAMPLE)
     difference = float(np.abs(asked - cached[chosen]).max())
     log.info("the exported model differs from the cached path by %.1e at most, limit %g", difference, limit)
     if not difference <= limit:
@@ -48,12 +48,12 @@ def check_parity(place: Workplace, path: Path, cached: NDArray[np.float32]) -> f
     return difference
 
 
-def _ask(place: Workplace, path: Path, wanted: int) -> tuple[Indices, NDArray[np.float32]]:
-    """Some validation films, as places among them, and what the file, loaded afresh, says about them."""
+def _ask(place: Workplace, loaded: Any, wanted: int) -> tuple[Indices, NDArray[np.float32]]:
+    """Some validation films, as places among them, and what the file says about them."""
     rows = place.rows[place.rows["split"] == "validation"]
-    chosen, model = _sample(len(rows), wanted), load_artefact(path)
+    chosen = _sample(len(rows), wanted)
     films = read_films(place.settings, place.store, rows.iloc[chosen], 32)
-    return chosen, np.concatenate([score_images(model, batch) for batch in films])
+    return chosen, np.concatenate([score_images(loaded, batch) for batch in films])
 
 
 def sample_films(place: Workplace) -> list[NDArray[np.uint8]]:

@@ -21,7 +21,7 @@ _LEAST_CROP = 0.6  # share of a side that a crop keeps
 
 
 @dataclass(frozen=True)
-class Kind:
+class Augmentation:
     """``draw(framed film uint8 (S, S), generator)`` gives another film of that shape.
 
     ``applies_to`` the training films of the rarer class, or to all of them. Cached copies are
@@ -52,7 +52,7 @@ def rows_with_variants(training: pd.DataFrame, kind: str) -> "pd.Series[bool]":
     return train & (training["label"] == min(LABELS, key=lambda label: counts[label]))
 
 
-def find_kind(name: str) -> Kind:
+def find_kind(name: str) -> Augmentation:
     """The kind of that name; BadConfiguration, listing the names, where there is none."""
     try:
         return KINDS[name]
@@ -111,8 +111,8 @@ def _exposed(film: Grey, rng: np.random.Generator) -> Grey:
     return np.asarray(picture)
 
 
-KINDS: dict[str, Kind] = {
-    "article": Kind("minority", _article),
-    "crops": Kind("all", _crops),
-    "shifts": Kind("all", _shifts),
+KINDS: dict[str, Augmentation] = {
+    "article": Augmentation("minority", _article),
+    "crops": Augmentation("all", _crops),
+    "shifts": Augmentation("all", _shifts),
 }

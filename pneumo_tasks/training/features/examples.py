@@ -1,6 +1,5 @@
 """Examples: cached features with labels and weights, streamed from memory-mapped files."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,17 +39,6 @@ class Examples:
         """The features of the chosen examples at each cut, float32, in the order of ``chosen``."""
         return tuple(
             _gather(files, place[chosen]) for files, place in zip(self.arrays, self.place, strict=True)
-        )
-
-    def subset(self, chosen: Indices) -> "Examples":
-        """Some of the examples, in the order of ``chosen``; the files are shared."""
-        return dataclasses.replace(
-            self,
-            place=self.place[:, chosen],
-            labels=self.labels[chosen],
-            weights=self.weights[chosen],
-            image=self.image[chosen],
-            variant=self.variant[chosen],
         )
 
     def release(self) -> None:

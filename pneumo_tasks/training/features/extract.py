@@ -2,13 +2,13 @@
 
 import logging
 import time
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
@@ -16,6 +16,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.local_disk import allocate, written_below
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.features.augmentation import rows_with_variants
+from pneumo_tasks.training.features.frozen_parts import FrozenParts
 from pneumo_tasks.training.features.frozen_pass import FrozenPass, derivable, measure_precision
 from pneumo_tasks.training.features.keys import Pass, needed_extractors, pass_of
 from pneumo_tasks.training.features.local_cache import LocalCache
@@ -30,6 +31,21 @@ from pneumo_tasks.training.recipes import Recipe, chosen_recipe
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 15.0
+
+
+class Extracted(BaseModel):
+    """What extracting one shard came to; ``computed`` is 0 where everything was there already."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shard: str
+    images: int
+    computed: int
+    cuts: list[str]
+    precision: str
+    seconds: float
+    images_per_second: float | None
+    digests: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What extracting any shard of a snapshot starts from; a frozen pass is built once for all shards."""
+    """What extracting any shard of a snapshot starts from; what is built for one shard serves all."""
 
     settings: Settings
     store: ObjectStore
@@ -70,7 +86,7 @@ class Extraction:
     weights: BackboneWeights
     views: tuple[View, ...]
     training: pd.DataFrame
-    passes: dict[tuple[Pass, tuple[str, ...], bool], FrozenPass] = field(default_factory=dict)
+    parts: FrozenParts
 
     @classmethod
     def prepare(cls, settings: Settings, store: ObjectStore, snapshot_id: str) -> Self:
@@ -78,18 +94,14 @@ class Extraction:
         weights = resolve_weights(settings, store, recipe.backbone)
         views = resolve_views(settings, store, recipe, snapshot_id)
         training = training_rows(store, snapshot_id)
-        return cls(settings, store, LocalCache(settings), recipe, weights, views, training)
+        parts = FrozenParts(recipe, weights)
+        return cls(settings, store, LocalCache(settings), recipe, weights, views, training, parts)
 
     def frozen(self, job: Job) -> FrozenPass:
-        key = (job.source, job.cuts, job.start is not None)
-        if key not in self.passes:
-            self.passes[key] = FrozenPass.build(self.recipe, self.weights, job.view, *key)
-        return self.passes[key]
+        return FrozenPass.build(self.parts, job.view, job.source, job.cuts, job.start is not None)
 
 
-def extract_features(
-    settings: Settings, store: ObjectStore, snapshot_id: str, shard_id: str
-) -> dict[str, Any]:
+def extract_features(settings: Settings, store: ObjectStore, snapshot_id: str, shard_id: str) -> Extracted:
     """Make sure that the features of one shard are in the bucket, whole, for the recipe's cuts.
 
     Features that are there with the right digest are not computed again; what is missing, short
@@ -111,7 +123,7 @@ def extract_exactly(settings: Settings, store: ObjectStore, snapshot_id: str, *s
         _extract(extraction, part, str(shard_id))
 
 
-def _extract(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> dict[str, Any]:
+def _extract(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> Extracted:
     started = time.monotonic()
     jobs = _jobs(extraction, rows, shard_id)
     missing = [job for job in jobs if job.cuts]
@@ -122,23 +134,22 @@ def _extract(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> dict[
     seconds = time.monotonic() - started
     computed = sum(len(job.unknown()) for job in missing)
     log.info("shard %s: %d images, %d computed, %.0f s", shard_id, len(rows), computed, seconds)
-    return {
-        "shard": shard_id,
-        "images": len(rows),
-        "computed": computed,
-        "cuts": sorted({cut for job in missing for cut in job.cuts}),
-        "precision": jobs[0].source.precision,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(computed / seconds, 2) if computed else None,
-    }
+    return Extracted(
+        shard=shard_id,
+        images=len(rows),
+        computed=computed,
+        cuts=sorted({cut for job in missing for cut in job.cuts}),
+        precision=jobs[0].source.precision,
+        seconds=round(seconds, 3),
+        images_per_second=round(computed / seconds, 2) if computed else None,
+    )
 
 
 def _jobs(extraction: Extraction, rows: pd.DataFrame, shard_id: str) -> list[Job]:
     """One job for each view and variant: the films first, then their drawn copies."""
     recipe, training = extraction.recipe, extraction.training
-    if recipe.cross_fitted:  # a validation film is trained on by the heads of the other folds
-        training = training.assign(split="train")
-    varied = rows[rows_with_variants(training, recipe.augmentation).loc[rows.index]]
+    trained_on = training["split"].mask(training["split"].isin(recipe.head.trains_on), "train")
+    varied = rows[rows_with_variants(training.assign(split=trained_on), recipe.augmentation).loc[rows.index]]
     precision, jobs = _usable_precision(extraction, rows), []
     for view in extraction.views:
         for variant in range(recipe.variants + 1 if view.varied else 1):
@@ -156,7 +167,7 @@ def _usable_precision(extraction: Extraction, rows: pd.DataFrame) -> str:
     preferred = chosen_precision(settings)
     for view in extraction.views:
         source = pass_of(recipe, weights, view, preferred)
-        measure_precision(settings, store, recipe, weights, view, source, recipe.cuts, rows)
+        measure_precision(settings, store, extraction.parts, view, source, recipe.cuts, rows)
     extractors = needed_extractors(recipe, weights, extraction.views, preferred)
     return settled_precision(settings, store, preferred, extractors)
 
@@ -179,8 +190,8 @@ def _job(
 
 def _run(extraction: Extraction, job: Job, shard_id: str) -> None:
     frozen, store, cache = extraction.frozen(job), extraction.store, extraction.cache
-    parts = {cut: cache.folder / f"{uuid.uuid4().hex}.part" for cut in job.cuts}
-    try:
+    with cache.unfinished() as folder:
+        parts = {cut: folder / cut for cut in job.cuts}
         with written_below(cache.folder):
             arrays = {
                 cut: np.lib.format.open_memmap(
@@ -194,9 +205,6 @@ def _run(extraction: Extraction, job: Job, shard_id: str) -> None:
         for cut, path in parts.items():
             arrays.pop(cut).flush()
             write_shard(store, cache, job.source.output(cut), shard_id, path, job.images)
-    finally:
-        for path in parts.values():
-            path.unlink(missing_ok=True)
 
 
 def _fill(

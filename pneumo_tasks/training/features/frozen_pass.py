@@ -13,15 +13,14 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.features.augmentation import augmented
 from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.features.frozen_parts import Framer, FrozenParts
 from pneumo_tasks.training.features.keys import Pass
 from pneumo_tasks.training.features.precision import SAMPLE, read_error, record_error, relative_error
 from pneumo_tasks.training.features.shards import Shard
 from pneumo_tasks.training.framing.frames import View
 from pneumo_tasks.training.hardware import prepare_hardware
-from pneumo_tasks.training.model.artefact import run_on_images
-from pneumo_tasks.training.model.backbones import BackboneWeights
-from pneumo_tasks.training.model.network import INPUT, build_network
-from pneumo_tasks.training.recipes import FRAME, Recipe
+from pneumo_tasks.training.model.artefact import by_size
+from pneumo_tasks.training.recipes import FRAME
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -32,24 +31,17 @@ DERIVED_FROM = "block4_pool"
 class FrozenPass:
     """The frozen network between ``frame`` (or cached block4 output) and the cuts, in one precision."""
 
-    frame: Any
+    frame: Framer
     body: Any
     source: Pass
     cuts: tuple[str, ...]
 
     @classmethod
     def build(
-        cls,
-        recipe: Recipe,
-        weights: BackboneWeights,
-        view: View,
-        source: Pass,
-        cuts: tuple[str, ...],
-        derived: bool = False,
+        cls, parts: FrozenParts, view: View, source: Pass, cuts: tuple[str, ...], derived: bool = False
     ) -> Self:
-        network = build_network(recipe, weights, (view,), seed=0, precision=source.precision)
         start = DERIVED_FROM if derived else FRAME
-        return cls(network.part((INPUT,), FRAME), network.part((start,), *cuts), source, cuts)
+        return cls(parts.framer(view), parts.body(view, source.precision, start, cuts), source, cuts)
 
     @property
     def batch(self) -> int:
@@ -68,7 +60,7 @@ class FrozenPass:
         for films in read_films(settings, store, rows, self.batch):
             images = list(rows["sha256"].iloc[done : done + len(films)])
             done += len(films)
-            yield images, self._outputs(self._varied(run_on_images(self.frame, films), images))
+            yield images, self._outputs(self._varied(by_size(self.frame, films), images))
 
     def from_features(self, start: Shard, images: list[str]) -> Iterator[tuple[list[str], Outputs]]:
         for first in range(0, len(images), self.batch):
@@ -100,8 +92,7 @@ def derivable(cuts: tuple[str, ...]) -> bool:
 def measure_precision(
     settings: Settings,
     store: ObjectStore,
-    recipe: Recipe,
-    weights: BackboneWeights,
+    parts: FrozenParts,
     view: View,
     source: Pass,
     cuts: tuple[str, ...],
@@ -115,7 +106,7 @@ def measure_precision(
     sample = rows.head(SAMPLE)
     outputs = []
     for one in (dataclasses.replace(source, precision="float32"), source):
-        frozen = FrozenPass.build(recipe, weights, view, one, unmeasured)
+        frozen = FrozenPass.build(parts, view, one, unmeasured)
         batches = [answer for _, answer in frozen.from_films(settings, store, sample)]
         outputs.append({cut: np.concatenate([batch[cut] for batch in batches]) for cut in unmeasured})
     for cut in unmeasured:

@@ -4,18 +4,16 @@ import contextlib
 import hashlib
 import logging
 import os
-import time
-import uuid
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.local_disk import discard, make_folder, written_below
+from pneumo_tasks.storage.local_disk import discard, files_below, make_folder, written_below
 from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.work_folders import PREFIX, sweep, work_folder
 
 log = logging.getLogger(__name__)
-
-_LEFT_OVER = 24 * 3600.0  # seconds: an unfinished file that nobody wrote to for so long has lost its writer
 
 
 class LocalCache:
@@ -28,7 +26,9 @@ class LocalCache:
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.cache_root / "features"
         self.limit = int(settings.cache_gigabytes * 2**30)
-        make_folder(self.folder)
+        if settings.cache_folder is None:
+            make_folder(settings.cache_root)
+        sweep(make_folder(self.folder))
 
     def path(self, digest: str) -> Path:
         return self.folder / f"{digest}.npy"
@@ -39,54 +39,42 @@ class LocalCache:
         Raises ObjectMissing or CorruptArtefact where the bucket has not got those bytes either,
         DiskUnusable where this disk does not take them.
         """
-        path, part = self.path(digest), self.folder / f"{uuid.uuid4().hex}.part"
+        path = self.path(digest)
         with written_below(self.folder, size):
             if (kept := self._opened(path, digest)) is not None:
                 return kept
-            self.make_room(size)
-            try:
-                store.download(key, part, digest)
+            with self.unfinished() as folder:
+                self.make_room(size)
+                store.download(key, part := folder / "array", digest)
                 file = part.open("rb")  # before it has its name: from then on others may delete it
                 part.replace(path)
-            finally:
-                discard(part)
             return file
 
+    def unfinished(self) -> AbstractContextManager[Path]:
+        """A folder for files that are not whole yet; what a killed process left in one goes."""
+        return work_folder(self.folder)
+
     def keep(self, part: Path, digest: str) -> Path:
-        """Move a finished file of the cache's folder to its name."""
+        """Move a finished file to its name."""
         path = self.path(digest)
         part.replace(path)
         return path
 
     def make_room(self, size: int) -> None:
         """Delete what was not used for longest until ``size`` more bytes fit below the limit."""
-        self._sweep()
-        kept = sorted(self._files("*.npy"), key=lambda entry: entry[0])
-        total = sum(entry[1] for entry in (*kept, *self._files("*.part*")))
+        files = list(files_below(self.folder))
+        kept = sorted(
+            (facts.st_mtime, facts.st_size, path) for path, facts in files
+            if path.parent == self.folder and path.suffix == ".npy"
+        )  # fmt: skip
+        unfinished = sum(facts.st_size for path, facts in files if path.parent.name.startswith(PREFIX))
+        total = unfinished + sum(bytes_ for _, bytes_, _ in kept)
         for _, bytes_, path in kept:
             if total + size <= self.limit:
                 return
             log.info("cache: %s makes room", path.name)
             discard(path)
             total -= bytes_
-
-    def _sweep(self) -> None:
-        """Delete what a killed process left unfinished."""
-        for modified, _, path in self._files("*.part*"):
-            if time.time() - modified > _LEFT_OVER:
-                log.warning("cache: %s was left unfinished", path.name)
-                discard(path)
-
-    def _files(self, pattern: str) -> list[tuple[float, int, Path]]:
-        """When each was last used, its bytes, and its path; what goes meanwhile is not there."""
-        found = []
-        for path in self.folder.glob(pattern):
-            try:
-                facts = path.stat()
-            except FileNotFoundError:
-                continue
-            found.append((facts.st_mtime, facts.st_size, path))
-        return found
 
     def _opened(self, path: Path, digest: str) -> BinaryIO | None:
         try:

@@ -63,6 +63,10 @@ def open_shard(store: ObjectStore, cache: LocalCache, extractor: Extractor, shar
         index = ShardIndex.model_validate(store.read_json(key))
     except ValidationError as error:
         raise CorruptArtefact("not the index of a shard", where=key, found=str(error)[:200]) from None
+    if index.extractor != extractor.facts:
+        raise CorruptArtefact(
+            "the index of another extractor's shard", where=key, found=str(index.extractor)[:200]
+        )
     name = layout.features(extractor.id, shard_id, index.array)
     try:
         array = MappedArray(cache.open(store, name, index.sha256, index.bytes))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumo_tasks.errors import CorruptArtefact
+from pneumo_tasks.errors import BadConfiguration, CorruptArtefact
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 from pneumo_tasks.training.features.examples import Examples
@@ -54,10 +54,17 @@ class Checkpoints:
     fingerprint: str
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write one object for the epoch, then delete what is older than the one before it."""
+        """Write one object for the epoch, then delete what is older than the one before it.
+
+        Where the bucket keeps everything, so does a run: `pneumo prune` is not the only one to be refused.
+        """
         self.store.put(self._key(checkpoint.epoch), _packed(checkpoint, self.fingerprint))
         for key in self._keys()[:-KEPT]:
-            self.store.delete(key)
+            try:
+                self.store.delete(key)
+            except BadConfiguration as error:
+                log.info("old checkpoints stay in the bucket: %s", error)
+                return
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole and was written by this very training; None without."""

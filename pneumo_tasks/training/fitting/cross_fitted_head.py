@@ -1,12 +1,14 @@
-"""The cross-fitted head of a run: fitted on every fold's rest, written down with its out-of-fold scores."""
+"""A head that is cross-fitted: solved on every fold's rest, written down with its out-of-fold scores."""
 
 import io
 import logging
 import time
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pneumo_tasks.dataset.splits import VALIDATION_FOLD
@@ -14,6 +16,7 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.training.features.examples import Examples
 from pneumo_tasks.training.fitting.cross_fitting import (
     CrossFit,
     LinearHead,
@@ -22,9 +25,14 @@ from pneumo_tasks.training.fitting.cross_fitting import (
     cross_fit,
     probability_of_films,
 )
-from pneumo_tasks.training.fitting.workplace import Workplace, load_weights, save_weights
+from pneumo_tasks.training.fitting.epochs import fit_stage
+from pneumo_tasks.training.fitting.head_strategy import Exports, Trained, Tuned, validation_table
+from pneumo_tasks.training.fitting.stage_choice import choose_stage, score_reframed
+from pneumo_tasks.training.fitting.weights import load_weights, save_weights
+from pneumo_tasks.training.fitting.workplace import Workplace
 from pneumo_tasks.training.model.heads import LOGIT
 from pneumo_tasks.training.model.network import Network
+from pneumo_tasks.training.recipes import CrossFitting, Stage
 
 log = logging.getLogger(__name__)
 
@@ -32,48 +40,89 @@ OUT_OF_FOLD, HELD_OUT = "head/out_of_fold.parquet", "head/held_out.npz"
 SELECTION = "the unique optimum of each fold's rest; exported: the mean of those heads"
 
 
-def train_cross_fitted(place: Workplace) -> dict[str, Any]:
-    """Fit the heads; the network then holds their mean. Returns the stage's history.
+@dataclass(frozen=True)
+class CrossFittedHead:
+    """Every film of the snapshot is trained on, and judged by the one head that was not fitted on it."""
 
-    Writes head/out_of_fold.parquet, and head/held_out.npz: the head that never saw the validation
-    split, which fine-tuning starts from so that it can be judged there.
-    """
-    started = time.monotonic()
-    stage, rows = place.recipe.head, place.rows
-    examples = place.every_example(stage.cuts)
-    (features,) = examples.features(np.arange(len(examples)))
-    facts = {}
-    table = rows[["sha256", "patient", "label", "fold"]].reset_index(drop=True)
-    blocks = block_folds(table["patient"], place.settings.folds)
-    found: dict[str, CrossFit] = {}
-    for name, folds in (("probability", table["fold"].to_numpy()), ("block_probability", blocks)):
-        of_image = dict(zip(table["sha256"], folds, strict=True))
-        fit = cross_fit(features, examples.labels, examples.weights, by_image(examples, of_image),
-                        stage.inverse_penalty)  # fmt: skip
-        scores = probability_of_films(examples, fit.logits)
-        table[name] = scores.reindex(table["sha256"]).to_numpy(np.float64)
-        found[name] = fit
-        facts[name] = _judged(table["label"] == LABELS[1], table[name])
-    write_out_of_fold(place, table)
-    fit = found["probability"]
-    put_head(place.network, fit.heads.get(VALIDATION_FOLD, fit.mean))
-    save_weights(place.store, layout.run(place.run_id, HELD_OUT), place.network)
-    put_head(place.network, fit.mean)
-    log.info("cross-fitted heads: %d examples, out of fold %s", len(examples), facts["probability"])
-    return {
-        "epochs": [],
-        "best_epoch": 0,
-        "selection": SELECTION,
-        "cross_fitting": {
+    head: CrossFitting
+
+    def train(self, place: Workplace) -> Trained:
+        """Solve the heads; the network then holds their mean.
+
+        Writes head/out_of_fold.parquet, and head/held_out.npz: the head that never saw the validation
+        split, which fine-tuning starts from so that it can be judged there.
+        """
+        started = time.monotonic()
+        examples = place.every_example(self.head.cuts)
+        (features,) = examples.features(np.arange(len(examples)))
+        solved = partial(_solved, examples, features, self.head.inverse_penalty)
+        table = place.rows[["sha256", "patient", "label", "fold"]].reset_index(drop=True)
+        fit = solved(table, "probability", table["fold"].to_numpy())
+        solved(table, "block_probability", block_folds(table["patient"], place.settings.folds))
+        write_out_of_fold(place, table)
+        put_head(place.network, fit.heads.get(VALIDATION_FOLD, fit.mean))
+        save_weights(place.store, layout.run(place.run_id, HELD_OUT), place.network)
+        put_head(place.network, fit.mean)
+        ill = table["label"] == LABELS[1]
+        patient_folds = _judged(ill, table["probability"])
+        judged = {
             "folds": len(fit.heads),
             "films": len(table),
             "examples": len(examples),
-            "inverse_penalty": stage.inverse_penalty,
-            "patient_folds": facts["probability"],
-            "block_folds": facts["block_probability"],
+            "inverse_penalty": self.head.inverse_penalty,
+            "patient_folds": patient_folds,
+            "block_folds": _judged(ill, table["block_probability"]),
             "seconds": round(time.monotonic() - started, 3),
-        },
-    }
+        }
+        auc = patient_folds["auc"]
+        log.info("cross-fitted heads: %d examples, AUC out of fold %.4f", len(examples), auc)
+        history = {"epochs": [], "best_epoch": 0, "selection": SELECTION, "cross_fitting": judged}
+        return Trained(history, 0, 0, auc)
+
+    def fine_tune(self, place: Workplace, stage: Stage) -> Tuned:
+        """Fine-tune from the head that validation was held out of; export it only where it is better."""
+        self.load_held_out(place)
+        before = score_reframed(place)
+        fit = fit_stage(place, "fine_tune", stage)
+        validation = place.rows.loc[place.rows["split"] == "validation", "sha256"]
+        held_out = read_out_of_fold(place.store, place.run_id).set_index("sha256")["probability"]
+        choice = choose_stage(
+            place,
+            held_out.loc[validation].to_numpy(np.float64),
+            place.validation_scores(place.network, stage).astype(np.float64),
+            before,
+            score_reframed(place),
+        )
+        log.info("stages: %s", choice)
+        return Tuned(fit, choice.exported, {"choice": choice.model_dump(mode="json")})
+
+    def load_held_out(self, place: Workplace) -> None:
+        """Put the head that never saw the validation split into the network."""
+        load_weights(place.store, layout.run(place.run_id, HELD_OUT), place.network)
+
+    def held_out_scores(
+        self, place: Workplace, exports: Exports, probabilities: NDArray[np.float32]
+    ) -> pd.DataFrame:
+        """Every film's score from the head of the other folds, or, fine-tuned, those of validation films."""
+        if exports == "head":
+            return read_out_of_fold(place.store, place.run_id)
+        return validation_table(place, probabilities)
+
+
+def _solved(
+    examples: Examples,
+    features: NDArray[np.float32],
+    inverse_penalty: float,
+    table: pd.DataFrame,
+    column: str,
+    folds: NDArray[np.int64],
+) -> CrossFit:
+    """Cross-fit over ``folds`` of the films of ``table``; their scores become its ``column``."""
+    of_image = by_image(examples, dict(zip(table["sha256"], folds, strict=True)))
+    fit = cross_fit(features, examples.labels, examples.weights, of_image, inverse_penalty)
+    scores = probability_of_films(examples, fit.logits)
+    table[column] = scores.reindex(table["sha256"]).to_numpy(np.float64)
+    return fit
 
 
 def read_out_of_fold(store: ObjectStore, run_id: str) -> pd.DataFrame:
@@ -83,11 +132,6 @@ def read_out_of_fold(store: ObjectStore, run_id: str) -> pd.DataFrame:
 
 def write_out_of_fold(place: Workplace, table: pd.DataFrame) -> None:
     place.store.put(layout.run(place.run_id, OUT_OF_FOLD), table.to_parquet(index=False))
-
-
-def load_held_out(place: Workplace) -> None:
-    """Put the head that never saw the validation split into the network."""
-    load_weights(place.store, layout.run(place.run_id, HELD_OUT), place.network)
 
 
 def put_head(network: Network, head: LinearHead) -> None:

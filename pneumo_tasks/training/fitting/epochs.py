@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +65,6 @@ def fit_stage(place: Workplace, name: str, stage: Stage) -> Fit:
 
 
 def fit(training: Training) -> Fit:
-    """Train as the stage's solver does; the model holds the best weights afterwards."""
-    return SOLVERS[training.stage.solver](training)
-
-
-def descend(training: Training) -> Fit:
     """Train the model's trainable layers for the epochs of the stage and keep the best weights.
 
     The same model, examples and seed give the same weights on the same hardware, also where the
@@ -180,6 +174,3 @@ def _tell(training: Training, record: dict[str, float]) -> None:
     log.info("%s: epoch %d/%d  loss %.4f  val loss %.4f  val AUC %.4f  %.1f s  ETA %.0f s", training.name,
              epoch, training.stage.epochs, record["loss"], record["val_loss"], record["val_auc"],
              record["seconds"], record["seconds"] * (training.stage.epochs - epoch))  # fmt: skip
-
-
-SOLVERS: dict[str, Callable[[Training], Fit]] = {"gradient": descend}

@@ -1,19 +1,30 @@
-"""The head: trained on what the frozen backbone says, from cached features."""
+"""The stage that trains the head, on what the frozen backbone says, from cached features."""
 
 import time
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.fitting.cross_fitted_head import train_cross_fitted
-from pneumo_tasks.training.fitting.epochs import fit_stage
-from pneumo_tasks.training.fitting.workplace import Workplace, load_weights, prepare, save_weights
-
-WEIGHTS, HISTORY = "head/weights.npz", "head/history.json"
+from pneumo_tasks.training.fitting.strategies import strategy_of
+from pneumo_tasks.training.fitting.weights import HEAD_HISTORY, HEAD_WEIGHTS, save_weights
+from pneumo_tasks.training.fitting.workplace import prepare
 
 
-def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> dict[str, Any]:
+class TrainedHead(BaseModel):
+    """``epochs`` and ``best_epoch`` are 0 for a head that is solved; ``val_auc`` is of held-out films."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epochs: int
+    best_epoch: int
+    val_auc: float
+    seconds: float
+    digests: dict[str, str] = {}
+
+
+def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> TrainedHead:
     """Train the head of the settings' recipe and keep its best weights with the run.
 
     Writes runs/<run>/head/weights.npz, then history.json. The same snapshot, recipe and seed give
@@ -21,32 +32,12 @@ def train_head(settings: Settings, store: ObjectStore, run_id: str, snapshot_id:
     """
     started = time.monotonic()
     place = prepare(settings, store, run_id, snapshot_id)
-    stage = place.recipe.head
-    if place.recipe.cross_fitted:
-        history = train_cross_fitted(place) | place.facts(stage)
-        save_weights(store, layout.run(run_id, WEIGHTS), place.network)
-        store.put_json(layout.run(run_id, HISTORY), history)
-        judged = history["cross_fitting"]
-        return {
-            "epochs": 0,
-            "best_epoch": 0,
-            "val_auc": judged["patient_folds"]["auc"],
-            "seconds": round(time.monotonic() - started, 3),
-        }
-    result = fit_stage(place, "head", stage)
-    save_weights(store, layout.run(run_id, WEIGHTS), place.network)
-    store.put_json(layout.run(run_id, HISTORY), {**result.history(), **place.facts(stage)})
-    best = result.epochs[result.best_epoch]
-    return {
-        "epochs": len(result.epochs) - 1,
-        "best_epoch": result.best_epoch,
-        "val_auc": best["val_auc"],
-        "seconds": round(time.monotonic() - started, 3),
-    }
-
-
-def load_head(place: Workplace) -> dict[str, Any]:
-    """Put the trained head of the run into the network; returns its history."""
-    history: dict[str, Any] = place.store.read_json(layout.run(place.run_id, HISTORY))
-    load_weights(place.store, layout.run(place.run_id, WEIGHTS), place.network)
-    return history
+    trained = strategy_of(place.recipe).train(place)
+    save_weights(store, layout.run(run_id, HEAD_WEIGHTS), place.network)
+    store.put_json(layout.run(run_id, HEAD_HISTORY), trained.history | place.facts(place.recipe.head))
+    return TrainedHead(
+        epochs=trained.epochs,
+        best_epoch=trained.best_epoch,
+        val_auc=trained.val_auc,
+        seconds=round(time.monotonic() - started, 3),
+    )

@@ -26,7 +26,7 @@ ASKED = ("stretched by 25 %", "compressed by 25 %")
 Scores = NDArray[np.float64]
 
 
-class Judged(BaseModel):
+class StageAuc(BaseModel):
     """AUC on validation films: as they are, and reframed in the ways of ASKED."""
 
     model_config = ConfigDict(frozen=True)
@@ -40,9 +40,9 @@ class StageChoice(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    head: Judged
-    fine_tuned: Judged
-    mean: Judged
+    head: StageAuc
+    fine_tuned: StageAuc
+    mean: StageAuc
     films: int
     reframed_films: int
     exported: Literal["head", "fine_tuned"]
@@ -54,8 +54,8 @@ def choose_stage(place: Workplace, head: Scores, tuned: Scores, before: Scores, 
     rows = place.rows[place.rows["split"] == "validation"]
     ill, sample_ill = (rows["label"] == LABELS[1]).to_numpy(bool), _reframed_labels(place)
 
-    def judged(whole: Scores, reframed: Scores) -> Judged:
-        return Judged(
+    def judged(whole: Scores, reframed: Scores) -> StageAuc:
+        return StageAuc(
             validation=float(roc_auc_score(ill, whole)), reframed=float(roc_auc_score(sample_ill, reframed))
         )
 

@@ -1,7 +1,6 @@
 """The workplace: what both training tasks start from."""
 
 import dataclasses
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +23,7 @@ from pneumo_tasks.training.framing.views import resolve_views
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
 from pneumo_tasks.training.model.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.model.network import Network, build_network
-from pneumo_tasks.training.recipes import Recipe, Stage, chosen_recipe
+from pneumo_tasks.training.recipes import CrossFitting, Recipe, Stage, chosen_recipe
 
 
 @dataclass(frozen=True)
@@ -56,18 +55,22 @@ class Workplace:
         return dataclasses.replace(self.source, precision="float32", _open={})
 
     def examples(self, split: str, cuts: tuple[str, ...]) -> Examples:
-        """The films of a split. Whatever is trained on, what epochs and threshold are chosen on is float32;
-        but for a cross-fitted recipe, which trains on the validation films as well.
+        """The films of a split, in float32 where the head is not trained on them: epochs and threshold are
+        chosen on those.
         """
-        lower = self.source.precision != "float32" and not self.recipe.cross_fitted
-        source = self.exact if lower and split == "validation" else self.source
+        exact = self.source.precision != "float32" and split not in self.recipe.head.trains_on
+        source = self.exact if exact else self.source
         return source.examples(self.rows, split, cuts, self.class_weights)
+
+    def scores_exactly(self) -> bool:
+        """Whether validation films are scored from float32 features."""
+        return self.source.precision == "float32" or "validation" not in self.recipe.head.trains_on
 
     def every_example(self, cuts: tuple[str, ...]) -> Examples:
         """The films of both splits, with their drawn copies: what cross-fitting trains on."""
         return self.source.examples(self.rows.assign(split="train"), "train", cuts, self.class_weights)
 
-    def validation_scores(self, network: Network, stage: Stage) -> NDArray[np.float32]:
+    def validation_scores(self, network: Network, stage: Stage | CrossFitting) -> NDArray[np.float32]:
         """What the part of ``network`` after the stage's cuts says about each validation film.
 
         Several views answer as the file does.
@@ -82,7 +85,7 @@ class Workplace:
         self.network.train_only(stage.trainable)
         return self.network.part(stage.cuts, self.network.answer)
 
-    def facts(self, stage: Stage) -> dict[str, Any]:
+    def facts(self, stage: Stage | CrossFitting) -> dict[str, Any]:
         """What the stage's history says besides its epochs."""
         return {
             "recipe": self.recipe.name,
@@ -133,27 +136,3 @@ def _settled(
     extractors = needed_extractors(recipe, weights, views, hardware.precision)
     precision = settled_precision(settings, store, hardware.precision, extractors)
     return dataclasses.replace(hardware, precision=precision)
-
-
-def save_weights(store: ObjectStore, key: str, network: Network) -> None:
-    """Write the weights of every layer that is trained now, as a file without code."""
-    file = io.BytesIO()
-    arrays = {
-        f"{layer.name}.{number}": array
-        for layer in network.whole.layers
-        if layer.trainable
-        for number, array in enumerate(layer.get_weights())
-    }
-    np.savez(file, allow_pickle=False, **arrays)
-    store.put(key, file.getvalue())
-
-
-def load_weights(store: ObjectStore, key: str, network: Network) -> None:
-    """Put weights that ``save_weights`` wrote into the network's layers of those names."""
-    by_layer: dict[str, dict[int, Any]] = {}
-    with np.load(io.BytesIO(store.read(key)), allow_pickle=False) as arrays:
-        for name in arrays.files:
-            layer, _, number = name.rpartition(".")
-            by_layer.setdefault(layer, {})[int(number)] = arrays[name]
-    for layer, numbered in by_layer.items():
-        network.whole.get_layer(layer).set_weights([numbered[n] for n in sorted(numbered)])

@@ -9,6 +9,7 @@ The first round blurs a film as it came, and where it ends depends on how the fi
 rounds seek on the film as the map so far lays it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,25 @@ class Alignment:
     correlation: Any
 
 
+State = tuple[Any, Any, Any]  # parameters, whether they can be trusted, and the correlation before the step
+Repeat = Callable[[Callable[[Any, Any], State], int, State], State]
+
+
+def unrolled(step: Callable[[Any, Any], State], times: int, state: State) -> State:
+    """Step by step: what a saved graph holds."""
+    for _ in range(times):
+        state = step(*state[:2])
+    return state
+
+
+def looped(step: Callable[[Any, Any], State], times: int, state: State) -> State:
+    """As a loop: traced once, for a graph that nobody saves."""
+    from keras import ops
+
+    answer: State = ops.fori_loop(0, times, lambda _, now: step(*now[:2]), state)
+    return answer
+
+
 def small(films: Any) -> Any:
     """(N, SIDE, SIDE) to (N, GRID, GRID): area means, blurred."""
     from keras import ops
@@ -71,29 +91,37 @@ def target_of(template: Matrix) -> Matrix:
     return target
 
 
-def align(films: Any, target: Any, rounds: tuple[int, ...] = ROUNDS, suffix: str = "") -> Alignment:
+def align(
+    films: Any,
+    target: Any,
+    rounds: tuple[int, ...] = ROUNDS,
+    suffix: str = "",
+    repeat: Repeat = unrolled,
+) -> Alignment:
     """The map from the template to each of ``films`` (N, SIDE, SIDE); ``target`` is `target_of` the template.
 
     ``suffix`` ends the names of the layers where a graph aligns more than once.
     """
-    parameters, sound, correlation = _search(small(films), target, rounds[0], None)
+    parameters, sound, correlation = _search(small(films), target, rounds[0], None, repeat)
     for iterations in rounds[1:]:
         moved = small(warp(films, parameters, SIDE, WHOLE))
-        more, still_sound, correlation = _search(moved, target, iterations, parameters)
+        more, still_sound, correlation = _search(moved, target, iterations, parameters, repeat)
         parameters, sound = compose(parameters, more), sound * still_sound
     return _accepted(parameters, sound, correlation, suffix)
 
 
-def align_small(smalls: Any, target: Any, laid_by: Any = None, suffix: str = "") -> Alignment:
+def align_small(
+    smalls: Any, target: Any, laid_by: Any = None, suffix: str = "", repeat: Repeat = unrolled
+) -> Alignment:
     """One round for small films (N, GRID, GRID); ``target`` (1 or N, P).
 
     ``laid_by`` (N, 6) are maps by which they were laid over the template before: then what lies beyond
     the edges of the film, and was mirrored, is not compared, nor is its border.
     """
-    return _accepted(*_search(smalls, target, ITERATIONS, laid_by), suffix)
+    return _accepted(*_search(smalls, target, ITERATIONS, laid_by, repeat), suffix)
 
 
-def _search(smalls: Any, target: Any, iterations: int, laid_by: Any) -> tuple[Any, Any, Any]:
+def _search(smalls: Any, target: Any, iterations: int, laid_by: Any, repeat: Repeat) -> State:
     """Parameters, whether they can be trusted (N, 1), and the correlation before the last step (N, 1)."""
     from keras import ops
 
@@ -106,12 +134,13 @@ def _search(smalls: Any, target: Any, iterations: int, laid_by: Any) -> tuple[An
     compared, products = (_once(array, flat) for array in _compared())
     target = _once(target, flat) if isinstance(target, np.ndarray) else target
     parameters = ops.zeros_like(flat[:, :6]) + IDENTITY
-    sound, correlation = ops.ones_like(flat[:, :1]), None
-    for _ in range(iterations):
+    sound = ops.ones_like(flat[:, :1])
+
+    def step(parameters: Any, sound: Any) -> State:
         found = places(parameters, compared)
-        weight = _weight(found, laid_by)
-        parameters, sound, correlation = _step(sampler, found, weight, products, target, parameters, sound)
-    return parameters, sound, correlation
+        return _step(sampler, found, _weight(found, laid_by), products, target, parameters, sound)
+
+    return repeat(step, iterations, (parameters, sound, sound))
 
 
 def _weight(found: Any, laid_by: Any) -> Any:
@@ -124,7 +153,7 @@ def _weight(found: Any, laid_by: Any) -> Any:
 
 def _step(
     sampler: Sampler, found: Any, weight: Any, products: Any, target: Any, parameters: Any, sound: Any
-) -> tuple[Any, Any, Any]:
+) -> State:
     """One step: parameters, whether they still can be trusted, and the correlation before the step."""
     from keras import ops
 

@@ -20,7 +20,8 @@ class View:
 
     ``sha256`` identifies everything the pixels depend on besides the film; ``side`` is that of the
     framed film, None for the side of the backbone's input. Where ``varied`` is False, training makes
-    no drawn copies of this view.
+    no drawn copies of this view. ``framed`` gives the pixels of ``build`` in a graph that nobody saves,
+    where one is faster to trace.
     """
 
     name: str
@@ -28,6 +29,7 @@ class View:
     build: Callable[[Any, int], Any]
     side: int | None = None
     varied: bool = True
+    framed: Callable[[Any, int], Any] | None = None
 
     def side_of(self, recipe: Recipe) -> int:
         return self.side or recipe.image_size

@@ -6,6 +6,7 @@ data set the affine parameters alone predict the label with AUC .88 on the train
 """
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 from pneumo_tasks.settings import Settings
@@ -22,12 +23,13 @@ def standard_view(template: Matrix, rounds: tuple[int, ...] = alignment.ROUNDS) 
     """The view whose pixels are the lungs' box of the aligned film."""
     facts = {"version": _VERSION, "rounds": rounds, "template": sha256(template.tobytes())}
 
-    def build(image: Any, side: int) -> Any:
+    def build(image: Any, side: int, repeat: alignment.Repeat = alignment.unrolled) -> Any:
         film = squash(image, SIDE)
-        found = alignment.align(film, alignment.target_of(template), rounds)
+        found = alignment.align(film, alignment.target_of(template), rounds, repeat=repeat)
         return warp(film, found.parameters, side)
 
-    return View("standard", sha256(canonical_json(facts)), build)
+    looped = partial(build, repeat=alignment.looped)
+    return View("standard", sha256(canonical_json(facts)), build, framed=looped)
 
 
 def standard(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[View, ...]:

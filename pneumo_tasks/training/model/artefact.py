@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.training.framing.alignment import ACCEPTED, CORRELATION
 from pneumo_tasks.training.hardware import settled_keras
+from pneumo_tasks.training.recipes import FRAME
 
 BATCH = 32
+_ANSWER, _TOLD = "answer", (FRAME, ACCEPTED, CORRELATION)
+_MOST_MEMBERS, _MOST_BYTES, _MOST_JSON = 64, 2 * 2**30, 16 * 2**20
 _SAVED_AT = "2000-01-01@00:00:00"
 
 
@@ -26,12 +29,39 @@ def load_artefact(path: Path) -> Any:
     keras = settled_keras()
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise CorruptArtefact("not a .keras file", where=str(path), do="Promote a model again.")
+    _refuse_oversized(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except Exception as error:  # a file that somebody made may end in any exception of Keras, h5py or NumPy
         raise CorruptArtefact(
-            "the model does not load in safe mode", where=str(path), found=str(error)[:300]
+            "the model does not load in safe mode",
+            where=str(path),
+            found=f"{type(error).__name__}: {str(error)[:300]}",
         ) from error
+
+
+def _refuse_oversized(path: Path) -> None:
+    """CorruptArtefact before anything is unpacked: for what no model of ours has."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = file.infolist()
+            inflated = sum(member.file_size for member in members)
+            large = max((m.file_size for m in members if m.filename.endswith(".json")), default=0)
+            found = ""
+            if len(members) > _MOST_MEMBERS:
+                found = f"{len(members)} members, limit {_MOST_MEMBERS}"
+            elif inflated > _MOST_BYTES:
+                found = f"{inflated} bytes unpacked, limit {_MOST_BYTES}"
+            elif large > _MOST_JSON:
+                found = f"a document of {large} bytes, limit {_MOST_JSON}"
+            if not found:
+                for member in members:
+                    if member.filename.endswith(".json"):
+                        json.loads(file.read(member))
+    except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
+        found = f"{type(error).__name__}: {str(error)[:200]}"
+    if found:
+        raise CorruptArtefact("not a model of ours", where=str(path), found=found, do="Do not open it.")
 
 
 def save_artefact(model: Any, path: Path) -> None:
@@ -57,12 +87,6 @@ def _renumbered(config: str) -> str:
     )
 
 
-def score_images(model: Any, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The probability of PNEUMONIA of each image, uint8 (H, W) of any size, in the order given."""
-    scores = [run_on_images(model, chunk) for chunk in chunks(images)]
-    return np.concatenate(scores).reshape(-1).astype(np.float32) if scores else np.zeros(0, np.float32)
-
-
 @dataclass(frozen=True)
 class Answers:
     """What a model says about films (N): ``aligned`` where it brought a film to its standard frame, and
@@ -74,40 +98,78 @@ class Answers:
     likeness: NDArray[np.float32] | None = None
 
 
+class Traced:
+    """A model's answer, and what it says on the way, by one graph that is traced once for films of any size.
+
+    Keras would trace it again for the second size, height, width and number of films, and an alignment
+    takes many seconds to trace. It stands in for the function that Keras would make.
+    """
+
+    def __init__(self, model: Any) -> None:
+        import keras
+        import tensorflow as tf
+
+        layers = {layer.name: layer.output for layer in model.layers}
+        ends = {name: layers[name] for name in _TOLD if name in layers}
+        told = keras.Model(model.inputs[0], {_ANSWER: model.outputs[0], **ends}) if ends else None
+
+        def tell(films: Any) -> Any:
+            return told(films, training=False) if told else {_ANSWER: model(films, training=False)}
+
+        signature = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
+        self.function = tf.function(tell, input_signature=[signature], autograph=False)
+
+    @classmethod
+    def of(cls, model: Any) -> Self:
+        """The model's own, made where it has none yet."""
+        if not isinstance(model.predict_function, cls):
+            model.predict_function = cls(model)
+        return model.predict_function
+
+    def __call__(self, data: Any) -> Any:
+        """As Keras asks, for ``predict_on_batch``."""
+        return self.tell_answer(data[0][0])
+
+    def tell_answer(self, films: Any) -> Any:
+        """The answer as a tensor."""
+        return self.function(films)[_ANSWER]
+
+    def part(self, name: str, films: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the layer FRAME, ACCEPTED or CORRELATION says about films (N, H, W, 1)."""
+        return self.function(films)[name].numpy()  # type: ignore[no-any-return]
+
+    def answer(self, films: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.part(_ANSWER, films)
+
+
+def score_images(model: Any, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The probability of PNEUMONIA of each image, uint8 (H, W) of any size, in the order given."""
+    answer = Traced.of(model).answer
+    scores = [by_size(answer, chunk) for chunk in chunks(images)]
+    return np.concatenate(scores).reshape(-1).astype(np.float32) if scores else np.zeros(0, np.float32)
+
+
 def ask(model: Any, images: Iterable[NDArray[np.uint8]]) -> Answers:
     """The probability of each image, and how its framing went, in one pass and in the order given."""
-    told = _with_alignment(model)
-    if told is None:
+    if not {ACCEPTED, CORRELATION} <= {layer.name for layer in model.layers}:
         return Answers(score_images(model, images))
-    found = [by_size(told.predict_on_batch, chunk) for chunk in chunks(images)]
+    function = Traced.of(model).function
+
+    def row(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        told = function(batch)
+        return np.concatenate([told[name].numpy() for name in (_ANSWER, ACCEPTED, CORRELATION)], axis=1)
+
+    found = [by_size(row, chunk) for chunk in chunks(images)]
     if not found:
         return Answers(np.zeros(0, np.float32), np.zeros(0, bool), np.zeros(0, np.float32))
     probability, aligned, likeness = np.concatenate(found).T
     return Answers(probability, aligned > 0, likeness)
 
 
-def _with_alignment(model: Any) -> Any:
-    """The model with its answer and the alignment's two in one row; None where it has no such layers."""
-    import keras
-
-    names = {layer.name for layer in model.layers}
-    if not {ACCEPTED, CORRELATION} <= names:
-        return None
-    told = [model.get_layer(name).output for name in (ACCEPTED, CORRELATION)]
-    # A name of its own: in a fresh process Keras would give it one that the loaded file has already.
-    row = keras.layers.Concatenate(axis=1, name="probability_and_alignment")([model.outputs[0], *told])
-    return keras.Model(model.inputs[0], row)
-
-
 def chunks(images: Iterable[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
     iterator = iter(images)
     while chunk := list(itertools.islice(iterator, BATCH)):
         yield chunk
-
-
-def run_on_images(model: Any, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Run a model with one output on images of any size."""
-    return by_size(model.predict_on_batch, images)
 
 
 def by_size(

@@ -3,7 +3,6 @@
 import logging
 import threading
 import urllib.request
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,15 @@ import numpy as np
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.digests import check_digest, sha256, sha256_of_file
-from pneumo_tasks.storage.local_disk import discard, make_folder, written_below
+from pneumo_tasks.storage.local_disk import make_folder, written_below
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.recipes import BackboneName
+from pneumo_tasks.storage.work_folders import work_folder
+from pneumo_tasks.training.backbone_table import BACKBONES
 
 log = logging.getLogger(__name__)
 
 DOWNLOAD_PATIENCE = 20.0  # seconds until the server of the ImageNet weights has to answer
+_PUBLISHED = "https://storage.googleapis.com/tensorflow/keras-applications"
 _RANDOM_SEED = 0
 _ADVICE = "Set PNEUMO_BACKBONE_WEIGHTS to a file or an s3:// URI with the ImageNet weights (without top)."
 
@@ -28,14 +29,14 @@ _ADVICE = "Set PNEUMO_BACKBONE_WEIGHTS to a file or an s3:// URI with the ImageN
 class BackboneWeights:
     """Weights that were found: ``sha256`` identifies them, ``path`` is None where they are random."""
 
-    name: BackboneName
+    name: str
     source: str
     sha256: str
     random: bool
     path: Path | None
 
 
-def resolve_weights(settings: Settings, store: ObjectStore, name: BackboneName) -> BackboneWeights:
+def resolve_weights(settings: Settings, store: ObjectStore, name: str) -> BackboneWeights:
     """Find the weights that the settings name, on this machine when it returns.
 
     ``random`` is allowed for `make demo` alone. Raises BadConfiguration where the file is missing
@@ -62,7 +63,7 @@ def build_backbone(weights: BackboneWeights, image_size: int) -> Any:
     """The backbone without its top, as a Keras model for (N, size, size, 3), with ``weights`` loaded."""
     import keras
 
-    build = {"vgg16": keras.applications.VGG16, "inceptionv3": keras.applications.InceptionV3}[weights.name]
+    build = getattr(keras.applications, BACKBONES[weights.name].application)
     shape = (image_size, image_size, 3)
     if weights.path is None:
         model = build(weights=None, include_top=False, input_shape=shape)
@@ -107,25 +108,22 @@ def _fetched(settings: Settings, store: ObjectStore, uri: str) -> Path:
     except ObjectMissing:
         raise BadConfiguration("backbone weights not found", where=uri, do=_ADVICE) from None
     suffix = ".weights.h5" if key.endswith(".weights.h5") else Path(key).suffix
-    path = make_folder(settings.cache_root) / f"{sha256(stored.body)}{suffix}"
+    if settings.cache_folder is None:
+        make_folder(settings.cache_root)
+    path = make_folder(settings.cache_root / "weights") / f"{sha256(stored.body)}{suffix}"
     if not path.is_file() or path.read_bytes() != stored.body:
-        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            with written_below(path.parent, len(stored.body)):
-                part.write_bytes(stored.body)
-                part.replace(path)
-        finally:
-            discard(part)
+        with written_below(path.parent, len(stored.body)), work_folder(path.parent) as folder:
+            (folder / path.name).write_bytes(stored.body)
+            (folder / path.name).replace(path)
     return path
 
 
-def _imagenet(name: BackboneName) -> Path:
+def _imagenet(name: str) -> Path:
     """The file that Keras keeps in its own cache, downloaded where it is not there yet."""
     import keras
-    from keras.src.applications import inception_v3, vgg16
     from keras.src.backend.config import keras_home
 
-    url = {"vgg16": vgg16.WEIGHTS_PATH_NO_TOP, "inceptionv3": inception_v3.WEIGHTS_PATH_NO_TOP}[name]
+    url = f"{_PUBLISHED}/{BACKBONES[name].weights}"
     cached = Path(keras_home()) / "models" / Path(url).name
     if cached.is_file():
         return cached

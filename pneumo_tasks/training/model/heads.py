@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.training.backbone_table import BACKBONES
 
 PROBABILITY = "probability"
 VIEW_PROBABILITY = "view_probability"  # of one view alone; a tap for training, not in the saved graph
 LOGIT = "head_logit"
 PREFIX = "head_"
 
-POOLED = {"vgg16": "pooled"}
-_LAST_LAYER = {"vgg16": "block5_pool", "inceptionv3": "mixed10"}
+POOLED = "pooled"
 
 
 def is_head(layer_name: str) -> bool:
@@ -29,7 +29,7 @@ def article_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) 
         return initializers.GlorotUniform(seed=seed + offset)
 
     dtype = "float32"  # whatever the precision of the rest
-    hidden = layers.Flatten(name="head_flatten", dtype=dtype)(taps[_LAST_LAYER[backbone]])
+    hidden = layers.Flatten(name="head_flatten", dtype=dtype)(taps[BACKBONES[backbone].last])
     hidden = layers.Dense(
         64, activation="relu", kernel_initializer=glorot(0), dtype=dtype, name="head_dense"
     )(hidden)
@@ -46,9 +46,11 @@ def linear_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -
     """
     from keras import initializers, layers, ops
 
+    if POOLED not in taps:
+        raise BadConfiguration(f"a linear head needs pooled means, and {backbone} has none")
     start = initializers.GlorotUniform(seed=seed)
     dense = layers.Dense(1, kernel_initializer=start, dtype="float32", name=LOGIT)
-    logit = dense(taps[POOLED[backbone]])
+    logit = dense(taps[POOLED])
     if views == 1:
         return {LOGIT: logit, PROBABILITY: _sigmoid(PROBABILITY)(logit)}
     mean = ops.mean(ops.reshape(logit, (views, -1, 1)), axis=0)

@@ -8,29 +8,23 @@ from typing import Any
 import numpy as np
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.training.backbone_table import BACKBONES, Backbone
 from pneumo_tasks.training.framing.frames import View, resize
 from pneumo_tasks.training.model.backbones import BackboneWeights, build_backbone
 from pneumo_tasks.training.model.heads import HEADS, PROBABILITY, VIEW_PROBABILITY, is_head
 from pneumo_tasks.training.recipes import FRAME, Recipe
 
 INPUT = "image"
-POOLED_BLOCKS = ("block3", "block4", "block5")
-
-# What keras.applications' preprocess_input does, as layers: VGG16 takes BGR minus the ImageNet means.
-_CHANNELS: dict[str, tuple[float, list[float]]] = {
-    "vgg16": (1.0, [-103.939, -116.779, -123.68]),
-    "inceptionv3": (1.0 / 127.5, [-1.0, -1.0, -1.0]),
-}
 
 
 @dataclass(frozen=True)
 class Network:
     """``whole`` maps uint8 (N, H, W, 1) of any size to float32 (N, 1); parts share its weights.
 
-    ``taps`` are its tensors by name: ``image``, ``frame``, every layer of the backbone, and for
-    VGG16 ``block3_gap``, ``block4_gap``, ``block5_gap`` and their concatenation ``pooled``. With
-    several views those are of all films in the first view, then in the second, and so on; only the
-    probability is one a film.
+    ``taps`` are its tensors by name: ``image``, ``frame``, every layer of the backbone, and the
+    means that its entry names (for VGG16 ``block3_gap`` and so on), together ``pooled``. With several
+    views those are of all films in the first view, then in the second, and so on; only the probability
+    is one a film.
     """
 
     whole: Any
@@ -81,14 +75,14 @@ def build_network(
     image = keras.Input((None, None, 1), dtype="uint8", name=INPUT)
     taps = {INPUT: image, FRAME: _framed(image, views, recipe)}
     channels = _channels(taps[FRAME], recipe)
-    build = {"vgg16": keras.applications.VGG16, "inceptionv3": keras.applications.InceptionV3}
+    known = BACKBONES[recipe.backbone]
+    build = getattr(keras.applications, known.application)
     with _dtype_policy(precision):
-        backbone = build[recipe.backbone](weights=None, include_top=False, input_shape=channels.shape[1:])
+        backbone = build(weights=None, include_top=False, input_shape=channels.shape[1:])
     # It reads pixels, of whose eight bits bfloat16 rounds one away: half of the error of all layers.
     next(layer for layer in backbone.layers if layer.weights).dtype_policy = keras.DTypePolicy("float32")
     taps |= _applied(backbone, channels)
-    if recipe.backbone == "vgg16":
-        taps |= _pools(taps)
+    taps |= _pools(taps, known)
     taps |= HEADS[recipe.head_kind](taps, recipe.backbone, seed, len(views))
     _copy_weights(pretrained, backbone)
     network = Network(keras.Model(image, taps[PROBABILITY], name="pneumo"), recipe, taps)
@@ -121,9 +115,9 @@ def _channels(frame: Any, recipe: Recipe) -> Any:
         shape = (recipe.image_size, recipe.image_size, 1)
         resized = resize(frame[..., 0], recipe.image_size)
         frame = layers.Reshape(shape, name="backbone_size", dtype="float32")(resized)
-    scale, offset = _CHANNELS[recipe.backbone]
+    scale, offset = BACKBONES[recipe.backbone].preprocessing
     channels = layers.Concatenate(name="channels", dtype="float32")([frame, frame, frame])
-    return layers.Rescaling(scale, offset, name="preprocess", dtype="float32")(channels)
+    return layers.Rescaling(scale, list(offset), name="preprocess", dtype="float32")(channels)
 
 
 def _applied(backbone: Any, channels: Any) -> dict[str, Any]:
@@ -140,16 +134,16 @@ def _applied(backbone: Any, channels: Any) -> dict[str, Any]:
     return outputs
 
 
-def _pools(taps: dict[str, Any]) -> dict[str, Any]:
-    """The means over each of the last three blocks' maps: (N, 256), (N, 512), (N, 512), and together."""
+def _pools(taps: dict[str, Any], backbone: Backbone) -> dict[str, Any]:
+    """The means over the maps that the backbone's entry names, and all of them together as ``pooled``."""
     from keras import layers
 
     pools = {
-        f"{block}_gap": layers.GlobalAveragePooling2D(name=f"{block}_gap", dtype="float32")(
-            taps[f"{block}_pool"]
-        )
-        for block in POOLED_BLOCKS
+        name: layers.GlobalAveragePooling2D(name=name, dtype="float32")(taps[layer])
+        for name, layer in backbone.pooled
     }
+    if not pools:
+        return {}
     return {**pools, "pooled": layers.Concatenate(name="pooled", dtype="float32")(list(pools.values()))}
 
 

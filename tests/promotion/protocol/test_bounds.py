@@ -11,7 +11,7 @@ OPPOSITE = {"tighter": "looser", "looser": "tighter", "other": "other"}
 
 
 def test_every_limit_of_the_gate_and_of_the_form_has_a_direction() -> None:
-    chosen = set(RUN_SECTIONS["When to promote"]) - {"dry_run"}
+    chosen = set(RUN_SECTIONS["When to promote"]) - {"dry_run", "sideways"}
     assert set(LIMITS) | chosen <= set(DIRECTIONS)
     assert set(DIRECTIONS) <= set(Settings.model_fields)
 

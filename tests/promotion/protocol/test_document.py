@@ -3,7 +3,7 @@ import pytest
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
 from pneumo_tasks.promotion.protocol.document import Protocol, parse_protocol
-from pneumo_tasks.promotion.protocol.soundness import chance_of_passing, warnings_of
+from pneumo_tasks.promotion.protocol.soundness import warnings_of
 from pneumo_tasks.settings import Settings
 
 SHORT = b"name: ours\nintended_use: research\nlimits: {min_recall: 0.96}\n"
@@ -57,9 +57,3 @@ def test_a_target_that_equals_its_floor_is_a_warning_with_its_probability() -> N
     assert "probability 0.5" in warning
     target = b"name: x\nintended_use: y\nlimits: {min_recall: 0.95, target_recall: 0.97}"
     assert warnings_of(parse_protocol(target, "here"), 390, 234) == []
-
-
-def test_the_chance_of_passing_is_that_of_counting_heads() -> None:
-    assert chance_of_passing(2, 0.5, 0.5) == pytest.approx(0.75)
-    assert chance_of_passing(10, 1.0, 0.95) == pytest.approx(1.0)
-    assert chance_of_passing(20, 0.9, 0.95) == pytest.approx(0.9**20 + 20 * 0.9**19 * 0.1)

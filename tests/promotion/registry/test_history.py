@@ -16,7 +16,7 @@ from tests.promotion.judging import judge
 def versions(settings: Settings, story: Story) -> list[str]:
     """Two champions, one after the other."""
     return [
-        promote_model(settings, story.store, judge(settings, story, run_id, model))["version"]
+        promote_model(settings, story.store, judge(settings, story, run_id, model)).version
         for run_id, model in (("first", "good"), ("second", "better"))
     ]
 
@@ -61,10 +61,10 @@ def test_a_clock_that_jumped_back_makes_nobody_champion_before_the_first(
 def test_a_cleared_rollback_that_chooses_another_version_is_an_error(
     settings: Settings, story: Story, versions: list[str]
 ) -> None:
-    third = promote_model(settings, story.store, judge(settings, story, "third", "better"))["version"]
+    third = promote_model(settings, story.store, judge(settings, story, "third", "better")).version
     request = ChangeRequest(reason="false alarms", attempt="manual__1")
     rollback(settings, story.store, versions[0], request)
-    assert rollback(settings, story.store, versions[0], request)["version"] == versions[0]
+    assert rollback(settings, story.store, versions[0], request).version == versions[0]
     with pytest.raises(PromotionRefused, match=f"went back to {versions[0]} already"):
         rollback(settings, story.store, third, request)
 
@@ -81,10 +81,10 @@ def test_only_a_former_champion_comes_back(settings: Settings, story: Story, ver
 def test_after_a_reset_there_is_no_champion_but_the_past_stays(
     settings: Settings, story: Story, versions: list[str]
 ) -> None:
-    reset_champion(story.store, ChangeRequest(reason="another hospital"))
+    reset_champion(settings, story.store, ChangeRequest(reason="another hospital"))
     assert read_champion(story.store) is None
     with pytest.raises(PromotionRefused, match="no champion to reset"):
-        reset_champion(story.store, ChangeRequest(reason="again"))
+        reset_champion(settings, story.store, ChangeRequest(reason="again"))
     promote_model(settings, story.store, judge(settings, story, "third"))
     reference = champion_ref(story.store)
     assert reference is not None

@@ -9,7 +9,7 @@ from pneumo_tasks.errors import (
     PromotionRefused,
     StorageUnavailable,
 )
-from pneumo_tasks.promotion.decision import read_decision
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import promotion
 from pneumo_tasks.promotion.registry.champion import move_pointer, read_pointer
 from pneumo_tasks.promotion.registry.promotion import (
@@ -34,12 +34,12 @@ def test_an_approved_candidate_becomes_the_champion(settings: Settings, story: S
     promoted = promote_model(settings, story.store, run_id)
     summary = champion_summary(story.store)
     assert summary is not None
-    assert summary["version"] == promoted["version"]
+    assert summary["version"] == promoted.version
     assert summary["run_id"] == run_id
     assert summary["test"]["images"] == IMAGES
     assert set(summary["test"]["confusion"]) == {"tp", "fp", "tn", "fn"}
     assert show_run(story.store, run_id).decision == "promoted"
-    assert [manifest.version for manifest in list_versions(story.store)] == [promoted["version"]]
+    assert [manifest.version for manifest in list_versions(story.store)] == [promoted.version]
 
 
 def test_promoting_twice_changes_nothing(settings: Settings, story: Story) -> None:
@@ -69,7 +69,7 @@ def test_a_second_champion_replaces_the_first(settings: Settings, story: Story) 
     second = promote_model(settings, story.store, judge(settings, story, "second", "better"))
     champion = read_champion(story.store)
     assert champion is not None
-    assert champion.version == second["version"]
+    assert champion.version == second.version
     entries = ledger.read_ledger(story.store)
     assert [entry.replaces for entry in ledger.effective(entries, champion.seq)] == [0, 1]
     assert [run.decision for run in list_runs(story.store)] == ["promoted", "promoted"]
@@ -82,16 +82,18 @@ def test_a_candidate_judged_against_a_former_champion_is_judged_again(
     fast = promote_model(settings, story.store, judge(settings, story, "fast", "better"))
     promote_model(settings, story.store, slow)
     decision = read_decision(story.store, slow)
-    assert decision.champion == fast["version"]
+    assert decision.champion == fast.version
     assert "recall against the champion" in {rule.name for rule in decision.rules}
     assert show_run(story.store, slow).decision == "promoted"
 
 
 def test_a_candidate_that_is_worse_than_the_new_champion_is_refused_after_all(
-    settings: Settings, story: Story
+    settings: Settings, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lax = settings.model_copy(update={"min_recall": 0.0, "min_precision": 0.0, "min_auc": 0.0})
-    lax = lax.model_copy(update={"slice_min_recall": 0.0, "max_occlusion_shift": 1.0})
+    for name in ("MIN_RECALL", "MIN_PRECISION", "MIN_AUC", "SLICE_MIN_RECALL"):
+        monkeypatch.setenv(f"PNEUMO_{name}", "0")
+    monkeypatch.setenv("PNEUMO_MAX_OCCLUSION_SHIFT", "1")
+    lax = Settings.load()
     slow = judge(lax, story, "slow", "weak")
     promote_model(lax, story.store, judge(lax, story, "fast", "good"))
     with pytest.raises(PromotionRefused, match="against the champion"):
@@ -146,7 +148,7 @@ def test_passing_conflicts_do_not_reject_an_approved_candidate(settings: Setting
     promoted = promote_model(settings, Conflicting(story.store, 3), run_id)
     assert show_run(story.store, run_id).decision == "promoted"
     entries = ledger.read_ledger(story.store)
-    assert [entry.seq for entry in entries] == [promoted["seq"]] == [1]
+    assert [entry.seq for entry in entries] == [promoted.seq] == [1]
 
 
 def test_lasting_conflicts_are_retryable_and_leave_the_decision_alone(
@@ -157,7 +159,7 @@ def test_lasting_conflicts_are_retryable_and_leave_the_decision_alone(
     with pytest.raises(StorageUnavailable, match="could not be moved"):
         promote_model(settings, Conflicting(story.store, 99), run_id)
     assert read_decision(story.store, run_id).decision == "approved"
-    assert promote_model(settings, story.store, run_id)["seq"] == 1
+    assert promote_model(settings, story.store, run_id).seq == 1
 
 
 def test_a_stale_pointer_is_never_overwritten(settings: Settings, story: Story) -> None:
@@ -172,7 +174,7 @@ def test_the_downloaded_model_is_the_promoted_one(settings: Settings, story: Sto
     promoted = promote_model(settings, story.store, judge(settings, story, "first"))
     found = download_model(settings, story.store, tmp_path / "m.keras")
     assert found.signature == "unsigned"
-    assert found.manifest.version == promoted["version"]
+    assert found.manifest.version == promoted.version
     assert (tmp_path / "m.keras").read_bytes() == story.models["good"]
 
 
@@ -182,7 +184,7 @@ def test_one_flipped_byte_in_a_stored_model_is_refused_by_name(
     promoted = promote_model(settings, story.store, judge(settings, story, "first"))
     body = bytearray(story.models["good"])
     body[100] ^= 1
-    key = layout.model(promoted["version"], "model.keras")
+    key = layout.model(promoted.version, "model.keras")
     story.store.put(key, bytes(body))
     with pytest.raises(CorruptArtefact, match=key):
         download_model(settings, story.store, tmp_path / "m.keras")

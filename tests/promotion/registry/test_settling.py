@@ -4,7 +4,8 @@ import pytest
 
 from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import decide_promotion, read_decision
+from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_pointer
 from pneumo_tasks.promotion.registry.history import former_champions

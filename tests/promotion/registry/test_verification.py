@@ -21,7 +21,7 @@ def failures(settings: Settings, story: Story) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["model.keras", "evaluation.json", "model_card.md", "manifest.json"])
 def test_a_changed_file_of_a_version_is_named(settings: Settings, story: Story, name: str) -> None:
-    version = promote_model(settings, story.store, judge(settings, story, "first"))["version"]
+    version = promote_model(settings, story.store, judge(settings, story, "first")).version
     assert failures(settings, story) == {}
     key = layout.model(version, name)
     body = story.store.read(key)
@@ -46,7 +46,7 @@ def test_signatures_are_made_and_checked(settings: Settings, story: Story, tmp_p
     signing = settings.model_copy(
         update={"signing_key": private, "trusted_key": public, "require_signature": True}
     )
-    version = promote_model(signing, story.store, judge(settings, story, "first"))["version"]
+    version = promote_model(signing, story.store, judge(signing, story, "first")).version
     assert check_signature(signing, story.store, version) == "verified"
     assert check_signature(settings, story.store, version) == "signed"
     own = signing.model_copy(update={"trusted_key": None})
@@ -70,7 +70,7 @@ def test_an_unsigned_version_is_told_and_refused_where_signatures_are_required(
     strict = settings.model_copy(update={"require_signature": True})
     with pytest.raises(BadConfiguration, match="no key"):
         promote_model(strict, story.store, run_id)
-    version = promote_model(settings, story.store, run_id)["version"]
+    version = promote_model(settings, story.store, run_id).version
     assert check_signature(settings, story.store, version) == "unsigned"
     strict = strict.model_copy(update={"trusted_key": key_pair()[1]})
     assert "not signed" in failures(strict, story)[version]

@@ -6,7 +6,8 @@ import pytest
 
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import decide_promotion, read_decision, record_nothing_new
+from pneumo_tasks.promotion.decision import decide_promotion, record_nothing_new
+from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.report.document import Report
 from pneumo_tasks.promotion.report.report import gather, render_report, write_report
@@ -21,7 +22,7 @@ def report_of(settings: Settings, story: Story, model: str = "good") -> str:
     evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
     decide_promotion(settings, story.store, run_id, SNAPSHOT)
     written = write_report(settings, story.store, run_id)
-    return story.store.read_verified(written["key"], written["sha256"]).decode()
+    return story.store.read_verified(written.key, written.sha256).decode()
 
 
 def test_the_page_begins_with_the_decision_and_stands_alone(settings: Settings, story: Story) -> None:
@@ -65,7 +66,7 @@ def test_the_page_tells_out_of_fold_figures_and_which_stage_was_exported(
     evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
     decide_promotion(settings, story.store, run_id, SNAPSHOT)
     written = write_report(settings, story.store, run_id)
-    page = story.store.read_verified(written["key"], written["sha256"]).decode()
+    page = story.store.read_verified(written.key, written.sha256).decode()
     html5lib.HTMLParser(strict=True).parse(page)
     assert "0.9951" in page
     assert "0.9913" in page
@@ -117,8 +118,27 @@ def test_a_run_without_anything_new_has_a_report_too(settings: Settings, story: 
     )
 
 
+def test_the_page_counts_the_films_that_wait_for_labels_and_names_the_widest_gap(
+    settings: Settings, story: Story
+) -> None:
+    run_id = story.run("first", "good")
+    evaluate_candidate(settings, story.store, run_id, SNAPSHOT, None)
+    decide_promotion(settings, story.store, run_id, SNAPSHOT)
+    report = gather(story.store, run_id)
+    assert report["unlabelled"] == {"batches": 0, "films": 0}
+    assert "waiting for labels" not in render_report(report)
+    gap = {"by": "sex", "figure": "recall", "value": 0.123, "best": "male", "worst": "<b>", "slices": 3}
+    report |= {"unlabelled": {"batches": 2, "films": 17}}
+    report["evaluation"]["gaps"] = [gap]
+    page = render_report(report)
+    assert "good films of 2 unlabelled batch(es)" in page
+    assert '<td class="n">12.3</td><td>male</td><td>&lt;b&gt;</td>' in page
+    del report["evaluation"]["gaps"], report["unlabelled"]
+    assert "Widest gaps" not in render_report(report), "reports of earlier releases have neither"
+
+
 HEADINGS = [
-    *("The gate", "Versions and digests", "Data flow: received → quarantined → used"),
+    *("The gate", "The protocol", "Versions and digests", "Data flow: received → quarantined → used"),
     *("Partitions and independence", "Class balance", "Training: curves, time and cost", "Test results"),
     *("Operating point", "Slices", "Against the champion", "Failures", "Drift"),
     *("Predictive values at other prevalences", "Limits and intended use"),
@@ -175,9 +195,9 @@ def test_a_report_that_cannot_be_made_changes_no_decision(settings: Settings, st
     before = read_decision(story.store, run_id)
     story.store.put_json(layout.run(run_id, "class_balance.json"), {"not": "a balance"})
     written = write_report(settings, story.store, run_id)
-    page = story.store.read(written["key"]).decode()
+    page = story.store.read(written.key).decode()
     assert "The decision stands" in page
     assert "test recall: pass" in page
     html5lib.HTMLParser(strict=True).parse(page)
     assert read_decision(story.store, run_id) == before
-    assert promote_model(settings, story.store, run_id)["version"] == before.version
+    assert promote_model(settings, story.store, run_id).version == before.version

@@ -1,12 +1,13 @@
 """How a run stands is said by its newest fact."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pneumo_tasks import journal
 from pneumo_tasks.journal import Attempt
-from pneumo_tasks.promotion.decision import Decision
+from pneumo_tasks.promotion.judgement import Decision
 from pneumo_tasks.promotion.runs.index import close_ended, enter_missing, enter_run, list_runs
 from pneumo_tasks.promotion.runs.retention import prune
 from pneumo_tasks.promotion.runs.runs import read_facts, show_run
@@ -62,6 +63,14 @@ def test_the_failure_of_one_mapped_task_is_not_cleared_by_another(store: ObjectS
     assert show_run(store, RUN).state == "failed"
     begin(store, "extract_features", 2, place=1)
     assert show_run(store, RUN).state == "running"
+
+
+def test_a_failure_is_over_where_the_run_was_cleared_from_an_earlier_task_on(failed: ObjectStore) -> None:
+    time.sleep(1.1)  # a store may keep whole seconds
+    begin(failed, "extract_features", 2, place=0)
+    assert show_run(failed, RUN).state == "running"
+    journal.record_failure(failed, RUN, "extract_features", "no memory", place=0, number=2)
+    assert show_run(failed, RUN).reason == "no memory"
 
 
 def test_prune_keeps_the_candidate_of_a_run_that_waits_though_it_failed_before(store: ObjectStore) -> None:

@@ -57,7 +57,7 @@ def test_copies_are_cached_and_trained_on_and_validation_has_none(
     settings = small.model_copy(update={"augmentation": "article", "variants": 2})
     for shard in ("shard0", "shard1"):
         extract_features(settings, store, SNAPSHOT, shard)
-        assert extract_features(settings, store, SNAPSHOT, shard)["computed"] == 0
+        assert extract_features(settings, store, SNAPSHOT, shard).computed == 0
     place = prepare(settings, store, RUN, SNAPSHOT)
     train, validation = (place.examples(split, ("block5_pool",)) for split in ("train", "validation"))
     counts = rows[rows["split"] == "train"]["label"].value_counts()

@@ -30,8 +30,8 @@ def _open(settings: Settings, store: ObjectStore, cut: str, shard_id: str = "sha
 def test_a_shard_is_computed_once_and_a_damaged_one_again(small: Settings, store: ObjectStore) -> None:
     rows = write_snapshot(store, images=12)
     first = extract_features(small, store, SNAPSHOT, "shard0")
-    assert (first["images"], first["computed"]) == (6, 6)
-    assert set(first["cuts"]) == {"block4_pool", "block5_pool", "block3_gap", "pooled"}
+    assert (first.images, first.computed) == (6, 6)
+    assert set(first.cuts) == {"block4_pool", "block5_pool", "block3_gap", "pooled"}
 
     shard = _open(small, store, "block4_pool")
     images = list(rows[rows["shard"] == "shard0"]["sha256"])
@@ -39,7 +39,7 @@ def test_a_shard_is_computed_once_and_a_damaged_one_again(small: Settings, store
     before = shard.read(images)
     assert before.dtype == np.float32
     assert before.shape == (6, 3, 3, 512)
-    assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 0
+    assert extract_features(small, store, SNAPSHOT, "shard0").computed == 0
 
     key = layout.features(_extractor(small, store, "block4_pool").id, "shard0", shard.index.array)
     store.put(key, store.read(key)[:-7])
@@ -47,7 +47,7 @@ def test_a_shard_is_computed_once_and_a_damaged_one_again(small: Settings, store
     with pytest.raises(CorruptArtefact):
         _open(small, store, "block4_pool")
     again = extract_features(small, store, SNAPSHOT, "shard0")
-    assert again["cuts"] == ["block4_pool"]
+    assert again.cuts == ["block4_pool"]
     np.testing.assert_array_equal(before, _open(small, store, "block4_pool").read(images))
 
 
@@ -69,12 +69,12 @@ def test_a_shard_that_grew_costs_its_new_images_and_one_that_shrank_nothing(
     old = _open(small, store, "block4_pool")
     known = old.read(old.index.images)
     rows = write_snapshot(store, images=12)
-    assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 2
+    assert extract_features(small, store, SNAPSHOT, "shard0").computed == 2
     grown = _open(small, store, "block4_pool")
     assert grown.index.images == list(rows[rows["shard"] == "shard0"]["sha256"])
     np.testing.assert_array_equal(known, grown.read(old.index.images))
     write_snapshot(store, images=8)
-    assert extract_features(small, store, SNAPSHOT, "shard0")["computed"] == 0
+    assert extract_features(small, store, SNAPSHOT, "shard0").computed == 0
 
 
 def test_an_index_of_another_shape_is_not_trusted(small: Settings, store: ObjectStore) -> None:
@@ -83,7 +83,7 @@ def test_an_index_of_another_shape_is_not_trusted(small: Settings, store: Object
     extractor = _extractor(small, store, "block5_pool")
     key = layout.features(extractor.id, "shard0", "index.json")
     store.put(key, json.dumps({"images": "none"}).encode())
-    assert extract_features(small, store, SNAPSHOT, "shard0")["cuts"] == ["block5_pool"]
+    assert extract_features(small, store, SNAPSHOT, "shard0").cuts == ["block5_pool"]
 
 
 def test_a_changed_image_is_refused(small: Settings, store: ObjectStore) -> None:

@@ -7,9 +7,11 @@ import numpy as np
 
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from pneumo_tasks.storage.work_folders import LeftOver, left_over
 from pneumo_tasks.training.features.local_cache import LocalCache
 from pneumo_tasks.training.features.mapped_arrays import MappedArray
 from tests.faults.proxy import flip
+from tests.storage.test_work_folders import killed_while_working_in
 
 
 def _stored(store: ObjectStore, folder: Path, number: int) -> tuple[str, str, int]:
@@ -86,11 +88,12 @@ def test_what_a_killed_process_left_is_counted_and_swept(
     limit = 2.5 * objects[0][2] / 2**30
     cache = LocalCache(settings.model_copy(update={"cache_folder": tmp_path, "cache_gigabytes": limit}))
     cache.open(store, *objects[0]).close()
-    left = cache.folder / "0123.part.6eF9a1B2"
-    left.write_bytes(bytes(objects[0][2]))
-    cache.open(store, *objects[1]).close()
-    assert not cache.path(objects[0][1]).exists(), "the unfinished file takes room too"
-    assert left.exists(), "somebody may still write to it"
-    os.utime(left, (5, 5))
+    with cache.unfinished() as left:
+        (left / "array").write_bytes(bytes(objects[0][2]))
+        cache.open(store, *objects[1]).close()
+        assert not cache.path(objects[0][1]).exists(), "the unfinished file takes room too"
+        assert left.exists(), "somebody still writes to it"
+    killed = killed_while_working_in(cache.folder)
+    assert left_over(cache.folder) == LeftOver(1, 5)
     cache.open(store, *objects[0]).close()
-    assert not left.exists()
+    assert not killed.exists()

@@ -11,6 +11,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.export.parity import SAME_PRECISION, PrecisionTooLow
 from pneumo_tasks.training.features.extract import extract_exactly, extract_features
 from pneumo_tasks.training.features.films import read_image
@@ -24,7 +25,7 @@ from pneumo_tasks.training.features.precision import (
     settled_precision,
 )
 from pneumo_tasks.training.features.shards import open_shard
-from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.fitting.workplace import prepare
 from pneumo_tasks.training.framing import views as framing
@@ -54,13 +55,14 @@ def test_features_in_bfloat16_train_a_model_whose_file_decides(
     write_snapshot(store, images=20)
     settings = small.model_copy(update={"precision": "mixed_bfloat16"})
     for shard in ("shard0", "shard1"):
-        assert extract_features(settings, store, SNAPSHOT, shard)["precision"] == "mixed_bfloat16"
+        assert extract_features(settings, store, SNAPSHOT, shard).precision == "mixed_bfloat16"
     extractor = _extractor(settings, store, "block4_pool", "mixed_bfloat16")
     assert open_shard(store, LocalCache(settings), extractor, "shard0").array.dtype == np.float16
     assert 0 < (read_error(store, extractor) or 0) < ERROR_LIMIT
 
     train_head(settings, store, RUN, SNAPSHOT)
-    fine_tune_block5(settings, store, RUN, SNAPSHOT)
+    fine_tune(settings, store, RUN, SNAPSHOT)
+    export_candidate(settings, store, RUN, SNAPSHOT)
     place = prepare(settings, store, RUN, SNAPSHOT)
     kept = {split: place.examples(split, ("block4_pool",)).arrays[0] for split in ("train", "validation")}
     assert {array.dtype for array in kept["train"]} == {np.dtype(np.float16)}
@@ -70,7 +72,7 @@ def test_features_in_bfloat16_train_a_model_whose_file_decides(
     assert (candidate.parity or 0) <= SAME_PRECISION
     facts = store.read_json(layout.run(RUN, "head/history.json"))["precision"]
     assert 0 < facts["relative_errors"]["block5_pool"] < ERROR_LIMIT
-    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
+    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "held_out_scores.parquet"))))
     assert len(scores) == 8
     path = tmp_path / "candidate.keras"
     path.write_bytes(store.read(layout.run(RUN, "candidate.keras")))
@@ -109,15 +111,17 @@ def test_a_file_too_far_from_features_in_bfloat16_is_made_again_in_float32(
     train_head(automatic, store, RUN, SNAPSHOT)
     lower = store.read(layout.run(RUN, "head/weights.npz"))
     asked = automatic.model_copy(update={"precision": "mixed_bfloat16"})
+    fine_tune(asked, store, RUN, SNAPSHOT)
     with pytest.raises(PrecisionTooLow, match="PNEUMO_PRECISION=float32"):
-        fine_tune_block5(asked, store, RUN, SNAPSHOT)
+        export_candidate(asked, store, RUN, SNAPSHOT)
 
-    fine_tune_block5(automatic, store, RUN, SNAPSHOT)
+    fine_tune(automatic, store, RUN, SNAPSHOT)
+    export_candidate(automatic, store, RUN, SNAPSHOT)
     candidate = read_candidate(store, RUN)
     assert candidate.precision == "float32"
     assert (candidate.parity or 0) <= SAME_PRECISION
     assert store.read(layout.run(RUN, "head/weights.npz")) != lower
-    assert extract_features(automatic, store, SNAPSHOT, "shard0")["precision"] == "float32"
+    assert extract_features(automatic, store, SNAPSHOT, "shard0").precision == "float32"
     with pytest.raises(BadConfiguration, match="other probabilities than its file"):
         extract_features(asked, store, SNAPSHOT, "shard0")
 
@@ -191,7 +195,7 @@ def test_features_and_training_fall_back_to_float32_together(small: Settings, st
     settings = small.model_copy(update={"precision": "auto"})
     record_error(store, _extractor(settings, store, "block4_pool", "mixed_bfloat16"), 0.03, 32)
     for shard in ("shard0", "shard1"):
-        assert extract_features(settings, store, SNAPSHOT, shard)["precision"] == "float32"
+        assert extract_features(settings, store, SNAPSHOT, shard).precision == "float32"
     place = prepare(settings, store, RUN, SNAPSHOT)
     assert place.hardware.training_precision == "float32"
     assert len(place.examples("train", ("block4_pool",))) > 0
@@ -214,7 +218,7 @@ def test_a_further_layer_of_block5_is_derived_from_cached_block4(
     key = rows["key"].iloc[0]
     film = store.read(key)
     store.delete(key)  # the films are not needed
-    assert extract_features(settings, store, SNAPSHOT, "shard0")["cuts"] == ["block5_conv2"]
+    assert extract_features(settings, store, SNAPSHOT, "shard0").cuts == ["block5_conv2"]
     derived = open_shard(store, LocalCache(settings), extractor, "shard0").read(list(rows["sha256"][::2]))
 
     store.put(key, film)
@@ -234,6 +238,6 @@ def test_a_withdrawn_film_is_not_trained_on_though_its_features_are_there(
     left = rows.drop(index=rows.index[rows["split"] == "train"][0])
     store.put(layout.dataset(SNAPSHOT, "training.parquet"), left.to_parquet(index=False))
     for shard in ("shard0", "shard1"):
-        assert extract_features(small, store, SNAPSHOT, shard)["computed"] == 0
+        assert extract_features(small, store, SNAPSHOT, shard).computed == 0
     train = prepare(small, store, RUN, SNAPSHOT).examples("train", ("block5_pool",))
     assert list(train.image) == list(left[left["split"] == "train"]["sha256"])

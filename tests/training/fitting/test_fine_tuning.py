@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pneumo_tasks.evaluation.kept_features import score_kept_features
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.export.candidate import Candidate, read_candidate, weights_digest
+from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.features.extract import extract_features
 from pneumo_tasks.training.features.films import read_image
-from pneumo_tasks.training.fitting.fine_tuning import fine_tune_block5
+from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.model.artefact import load_artefact, score_images
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
@@ -31,7 +33,8 @@ def _train(settings: Settings, store: ObjectStore, run_id: str = RUN) -> Candida
     for shard in ("shard0", "shard1"):
         extract_features(settings, store, SNAPSHOT, shard)
     train_head(settings, store, run_id, SNAPSHOT)
-    fine_tune_block5(settings, store, run_id, SNAPSHOT)
+    fine_tune(settings, store, run_id, SNAPSHOT)
+    export_candidate(settings, store, run_id, SNAPSHOT)
     return read_candidate(store, run_id)
 
 
@@ -48,13 +51,19 @@ def test_the_exported_file_is_the_trained_model(small: Settings, store: ObjectSt
     path.write_bytes(body)
     model = load_artefact(path)
     assert weights_digest(model) == candidate.weights_sha256
-    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "fine_tune/validation_scores.parquet"))))
+    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "held_out_scores.parquet"))))
     validation = rows[rows["split"] == "validation"]
     assert list(scores["sha256"]) == list(validation["sha256"])
     images = [
         read_image(small, store, key, digest) for key, digest in validation[["key", "sha256"]].to_numpy()
     ]
     np.testing.assert_allclose(score_images(model, images), scores["probability"], atol=1e-4)
+    kept = score_kept_features(small, store, candidate, model, validation.assign(snapshot=SNAPSHOT))
+    np.testing.assert_allclose(kept, scores["probability"], atol=1e-4)
+    other = small.model_copy(update={"recipe": "vgg16-standard-frame"})  # what it extracts is something else
+    assert score_kept_features(other, store, candidate, model, validation.assign(snapshot=SNAPSHOT)) is None
+    new = validation.assign(snapshot=SNAPSHOT, sha256="0" * 64)  # films without features
+    assert score_kept_features(small, store, candidate, model, new) is None
 
     image = np.random.default_rng(0).integers(0, 256, (1, 70, 61, 1), dtype=np.uint8)
     shown = subprocess.run(

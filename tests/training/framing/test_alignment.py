@@ -6,7 +6,16 @@ from PIL import Image
 
 from pneumo_tasks.evaluation.probes import occlude_rim
 from pneumo_tasks.training.framing.affine_maps import GRID, IDENTITY, WHOLE, warp
-from pneumo_tasks.training.framing.alignment import ACCEPTED, CORRELATION, align_small, small, target_of
+from pneumo_tasks.training.framing.alignment import (
+    ACCEPTED,
+    CORRELATION,
+    align,
+    align_small,
+    looped,
+    small,
+    target_of,
+    unrolled,
+)
 from pneumo_tasks.training.framing.frames import CORE
 from pneumo_tasks.training.framing.reframing import reframed
 from pneumo_tasks.training.framing.standard_frame import standard_view
@@ -101,7 +110,7 @@ def test_a_larger_copy_of_a_film_gives_nearly_the_same_pixels(framer: Framer) ->
 
 def test_what_was_mirrored_beyond_the_film_does_not_pull_at_the_map(framer: Framer) -> None:
     """Two copies of a shifted film that differ only beyond its edge need the same map."""
-    import keras
+    import tensorflow as tf
 
     films = np.stack(framer.films[:6]).astype(np.float32)
     shift = np.repeat(IDENTITY + np.array([[0, 0, 0.15, 0, 0, 0]], np.float32), len(films), 0)
@@ -109,14 +118,28 @@ def test_what_was_mirrored_beyond_the_film_does_not_pull_at_the_map(framer: Fram
     beyond = np.arange(224) > 224 * (1 - 0.15 / 2) + 2
     drawn = np.where(beyond, 255.0, moved).astype(np.float32)
     target = target_of(framer.template)
-    image, laid_by = keras.Input((224, 224)), keras.Input((6,))
-    told = align_small(small(image), target, laid_by)
-    untold = align_small(small(image), target, suffix="_untold")
-    model = keras.Model([image, laid_by], [told.parameters, untold.parameters])
+
+    @tf.function(autograph=False)
+    def maps(films: Any, laid_by: Any) -> Any:
+        told = align_small(small(films), target, laid_by, repeat=looped)
+        return told.parameters, align_small(small(films), target, repeat=looped).parameters
+
     (known, unknown), (known_drawn, unknown_drawn) = (
-        model.predict_on_batch([given, shift]) for given in (moved, drawn)
+        [found.numpy() for found in maps(given, shift)] for given in (moved, drawn)
     )
     assert np.abs(known_drawn - known).max() < 0.2 * np.abs(unknown_drawn - unknown).max()
+
+
+def test_a_search_as_a_loop_ends_where_the_same_steps_in_a_row_end(framer: Framer) -> None:
+    import tensorflow as tf
+
+    films, target = np.stack(framer.films[:4]).astype(np.float32), target_of(framer.template)
+    found = {
+        repeat: tf.function(lambda given, r=repeat: vars(align(given, target, (2, 1), repeat=r)))(films)
+        for repeat in (unrolled, looped)
+    }
+    for name, value in found[unrolled].items():
+        np.testing.assert_allclose(found[looped][name], value, atol=1e-5)
 
 
 def test_the_core_of_a_film_is_the_same_whatever_its_rim_shows(framer: Framer) -> None:

@@ -1,0 +1,64 @@
+"""Weeks of a bucket: a champion of the story, and batches that real films come in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumo_tasks import pipeline
+from pneumo_tasks.evaluation.unseen import ScoredUnseen
+from pneumo_tasks.intake.accepted import accepted_images
+from pneumo_tasks.intake.batches import Split, upload_batch
+from pneumo_tasks.intake.validation import validate_batch
+from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.run import Run
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
+from tests.evaluation.story import Story
+from tests.intake.films import film, good_files, jpeg, write
+from tests.promotion.judging import judge
+
+
+@dataclass
+class Weeks:
+    """``settings`` and ``store`` of one bucket; ``folder`` for what senders have."""
+
+    settings: Settings
+    store: ObjectStore
+    folder: Path
+
+    def sends(self, batch_id: str, files: dict[str, bytes], split: Split = "train") -> None:
+        source = write(self.folder / batch_id, files)
+        upload_batch(self.settings, self.store, source, batch_id, split)
+        assert validate_batch(self.settings, self.store, batch_id).state == "accepted"
+
+    def assembles(self) -> str:
+        snapshot = pipeline.assemble(self.run).snapshot
+        assert snapshot is not None
+        return snapshot.snapshot_id
+
+    def scores(self, snapshot_id: str) -> ScoredUnseen:
+        return pipeline.score_unseen(self.run, snapshot_id)
+
+    @property
+    def run(self) -> Run:
+        return Run(self.settings, self.store, "weekly", recorded=False)
+
+    def label_of(self, digest: str) -> str:
+        images = accepted_images(self.store)
+        return str(images.loc[images["sha256"] == digest, "label"].iat[0])
+
+
+def first_week(settings: Settings, story: Story, folder: Path) -> Weeks:
+    """A champion, and a snapshot of 40 films that training is recorded to have seen."""
+    from pneumo_tasks.dataset.seen import record_seen
+
+    promote_model(settings, story.store, judge(settings, story, "first"))
+    weeks = Weeks(settings, story.store, folder)
+    weeks.sends("train-1", good_files(40))
+    weeks.sends("test-1", good_files(10, start=500), "test")
+    record_seen(weeks.store, weeks.assembles())
+    return weeks
+
+
+def second_batch() -> dict[str, bytes]:
+    """Ten films of new patients, and one more of a patient whom training has seen."""
+    return good_files(10, start=100) | {"NORMAL/IM-0000-0002.jpeg": jpeg(film(900))}

@@ -1,0 +1,1 @@
+from tests.evaluation.fixtures import story, tiny_models  # noqa: F401
