@@ -21,8 +21,8 @@ from pneumo_tasks.dataset.snapshots import test_rows
 from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.evaluation.explanations import Heat, grad_cam, under_heat
 from pneumo_tasks.evaluation.looks import record_look
+from pneumo_tasks.evaluation.probes.shortcuts import FrameGauge
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
-from pneumo_tasks.evaluation.shortcuts import FrameGauge
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout

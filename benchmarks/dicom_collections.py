@@ -30,9 +30,9 @@ from pneumo_tasks.films.dicom import decode_dicom
 from pneumo_tasks.films.dicom_files import open_dicom
 from pneumo_tasks.films.image_headers import sniff
 from pneumo_tasks.films.imaging import Limits
-from pneumo_tasks.intake.expectations import judge
-from pneumo_tasks.intake.inspection import inspect_bytes
-from pneumo_tasks.intake.rules import file_rules, film_rules
+from pneumo_tasks.intake.inspecting.inspection import inspect_bytes
+from pneumo_tasks.intake.rules.expectations import judge
+from pneumo_tasks.intake.rules.file_rules import file_rules, film_rules
 from pneumo_tasks.settings import Settings
 
 Grey = NDArray[np.uint8]

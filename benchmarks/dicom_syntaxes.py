@@ -40,7 +40,7 @@ from pydicom.uid import (
 )
 
 from pneumo_tasks.films.imaging import Limits, decode_grey
-from pneumo_tasks.intake.inspection import inspect_bytes
+from pneumo_tasks.intake.inspecting.inspection import inspect_bytes
 from pneumo_tasks.settings import Settings
 
 Grey = NDArray[np.uint8]

@@ -10,8 +10,8 @@ import pandas as pd
 
 from pneumo_tasks.dataset.snapshots import test_rows
 from pneumo_tasks.dataset.summary import snapshot_summary
+from pneumo_tasks.evaluation.figures.metrics import compute_metrics
 from pneumo_tasks.evaluation.looks import record_look
-from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.scoring import read_images
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

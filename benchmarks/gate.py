@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from pneumo_tasks.evaluation.bootstrap import draw_patients, replicate_metrics, replicate_rates
-from pneumo_tasks.evaluation.clustering import WorstEffects
-from pneumo_tasks.evaluation.interval import Interval
-from pneumo_tasks.evaluation.intervals import interval_of_both, intervals
-from pneumo_tasks.evaluation.metrics import compute_metrics
-from pneumo_tasks.evaluation.paired_bound import (
+from pneumo_tasks.evaluation.figures.bootstrap import draw_patients, replicate_metrics, replicate_rates
+from pneumo_tasks.evaluation.figures.clustering import WorstEffects
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.figures.intervals import interval_of_both, intervals
+from pneumo_tasks.evaluation.figures.metrics import compute_metrics
+from pneumo_tasks.evaluation.figures.paired_bound import (
     ONE_SIDED_5_PERCENT,
     TWO_SIDED_5_PERCENT,
     paired_interval,

@@ -44,7 +44,7 @@ _APPEND = (
     "kind='rejected', version=None, attempt='one more', by='the gate', reason='recall'))"
 )
 _CATCH_UP = "from pneumo_tasks.promotion.runs.index import enter_missing; enter_missing(store)"
-_DISCOVER = "from pneumo_tasks.intake.batch_list import discover_batches; discover_batches(store)"
+_DISCOVER = "from pneumo_tasks.intake.records.batch_list import discover_batches; discover_batches(store)"
 
 
 def main(number: int) -> None:

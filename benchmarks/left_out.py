@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from training_bucket import find_films, open_bucket, write_snapshot
 
 from pneumo_tasks import pipeline
-from pneumo_tasks.evaluation.left_out import LeftOut, Profile, leave_sources_out, source_of
-from pneumo_tasks.evaluation.metrics import Scores
+from pneumo_tasks.evaluation.figures.metrics import Scores
+from pneumo_tasks.evaluation.probes.left_out import LeftOut, Profile, leave_sources_out, source_of
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

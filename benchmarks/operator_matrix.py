@@ -111,7 +111,7 @@ def _stepped(folder: Path) -> Iterator[tuple[Any, Any]]:
     from airflow.utils import db
     from fastapi.testclient import TestClient
 
-    from pneumo_tasks.intake.batches import upload_batch
+    from pneumo_tasks.intake.sent.batches import upload_batch
     from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore

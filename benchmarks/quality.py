@@ -29,13 +29,13 @@ from pneumo_tasks import pipeline
 from pneumo_tasks.dataset.snapshots import SnapshotRef, test_rows, training_rows
 from pneumo_tasks.dataset.splits import VALIDATION_FOLD
 from pneumo_tasks.dataset.summary import snapshot_summary
-from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.compared_recipe import ComparedRecipe
-from pneumo_tasks.evaluation.intervals import intervals
+from pneumo_tasks.evaluation.figures import bootstrap
+from pneumo_tasks.evaluation.figures.intervals import intervals
+from pneumo_tasks.evaluation.figures.metrics import compute_metrics
 from pneumo_tasks.evaluation.looks import count_looks
-from pneumo_tasks.evaluation.metrics import compute_metrics
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
-from pneumo_tasks.intake.register import draw
+from pneumo_tasks.intake.records.register import draw
 from pneumo_tasks.local.demo_data import batches_in, hand_in
 from pneumo_tasks.recipe_comparison import compare_recipes
 from pneumo_tasks.run import Run

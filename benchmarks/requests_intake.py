@@ -21,11 +21,11 @@ from pathlib import Path
 import pandas as pd
 
 from pneumo_tasks import pipeline
-from pneumo_tasks.intake.batch_list import describe_batch, list_batches
-from pneumo_tasks.intake.batches import Batch, upload_batch
-from pneumo_tasks.intake.catalogue import open_catalogue, take_place
-from pneumo_tasks.intake.verdicts import BatchVerdict
-from pneumo_tasks.intake.withdrawals import withdraw_batch
+from pneumo_tasks.intake.records.batch_list import describe_batch, list_batches
+from pneumo_tasks.intake.records.catalogue import open_catalogue, take_place
+from pneumo_tasks.intake.records.verdicts import BatchVerdict
+from pneumo_tasks.intake.records.withdrawals import withdraw_batch
+from pneumo_tasks.intake.sent.batches import Batch, upload_batch
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.run import Run

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from pneumo_tasks.dataset.snapshots import test_rows
 from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.evaluation.looks import record_look
-from pneumo_tasks.evaluation.robustness import ALTERATIONS, Altered, measure_robustness
+from pneumo_tasks.evaluation.probes.robustness import ALTERATIONS, Altered, measure_robustness
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout

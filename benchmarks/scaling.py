@@ -248,7 +248,7 @@ def upload(images: int, batches: int = BATCHES) -> None:
     """Draw and hand in ``batches`` batches of ``images`` films each, none of which was there before."""
     import tempfile
 
-    from pneumo_tasks.intake.batches import upload_batch
+    from pneumo_tasks.intake.sent.batches import upload_batch
     from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore

@@ -12,7 +12,7 @@ import pandas as pd
 from pneumo_tasks.dataset.balance import balance
 from pneumo_tasks.dataset.shards import assign_shards
 from pneumo_tasks.dataset.summary import SnapshotSummary
-from pneumo_tasks.intake.patients import compiled, from_file_name
+from pneumo_tasks.intake.sent.patients import compiled, from_file_name
 from pneumo_tasks.journal import now
 from pneumo_tasks.local import phantoms, seaweedfs
 from pneumo_tasks.settings import LABELS, PUBLIC_PATIENT_PATTERN, Settings

@@ -29,14 +29,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from pneumo_tasks import pipeline
 from pneumo_tasks.evaluation.serving import ServingCheck, remember
-from pneumo_tasks.evaluation.unseen_figures import unseen_figures
-from pneumo_tasks.evaluation.unseen_table import read_table
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import Split, upload_batch
-from pneumo_tasks.intake.register import draw
+from pneumo_tasks.evaluation.unseen.unseen_figures import unseen_figures
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.records.register import draw
+from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.monitoring.matrix import measure_matrix
-from pneumo_tasks.promotion.registry.versions import list_versions
+from pneumo_tasks.promotion.registry.champion import list_versions
 from pneumo_tasks.promotion.report.beside import promoted_evaluation
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import PUBLIC_PATIENT_PATTERN, Settings

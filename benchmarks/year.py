@@ -25,7 +25,7 @@ if __package__ in (None, ""):  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.watch_year import as_text, watch_table
-from pneumo_tasks.evaluation.paired_bound import ONE_SIDED_5_PERCENT, score_bound
+from pneumo_tasks.evaluation.figures.paired_bound import ONE_SIDED_5_PERCENT, score_bound
 
 WEEKS, GAIN_WEEK, GAIN_WITHIN = 52, 26, 4
 DRIFTS, GAIN = (0.0, -0.001, -0.002, -0.004), 0.02

@@ -21,8 +21,8 @@ from pneumo_tasks.storage import layout
 
 if TYPE_CHECKING:  # a task that decides needs nothing of what trains
     from pneumo_tasks.evaluation.evidence import Evaluated
-    from pneumo_tasks.evaluation.unseen import ScoredUnseen
-    from pneumo_tasks.intake.verdicts import BatchVerdict
+    from pneumo_tasks.evaluation.unseen.new_films import ScoredUnseen
+    from pneumo_tasks.intake.records.verdicts import BatchVerdict
     from pneumo_tasks.monitoring.evidence import WatchEvidence
     from pneumo_tasks.promotion.approval import Approval
     from pneumo_tasks.promotion.judgement import Decided
@@ -43,7 +43,7 @@ def discover(run: Run, params: Mapping[str, Any], by: str) -> "Discovered":
     conditional writes.
     """
     from pneumo_tasks.dataset.shards import MOST_MAPPED
-    from pneumo_tasks.intake.batch_list import discover_batches
+    from pneumo_tasks.intake.records.batch_list import discover_batches
     from pneumo_tasks.stage_results import Discovered
     from pneumo_tasks.training.recipes import check_request
 
@@ -95,7 +95,7 @@ def assemble(run: Run) -> "Assembled":
 
 def _name_what_waits(run: Run, before: str = "") -> None:
     """BadData where batches have no verdict: whatever else is amiss, that comes first."""
-    from pneumo_tasks.intake.batch_list import discover_batches
+    from pneumo_tasks.intake.records.batch_list import discover_batches
 
     if waiting := discover_batches(run.store, run.settings.stale_hours):
         raise BadData(
@@ -130,7 +130,7 @@ def extract(run: Run, snapshot_id: str, shard_id: str) -> "Extracted":
 
 def score_unseen(run: Run, snapshot_id: str) -> "ScoredUnseen":
     """Ask the champion and the newest candidates about films whose patients no training has seen."""
-    from pneumo_tasks.evaluation.unseen import score_unseen
+    from pneumo_tasks.evaluation.unseen.new_films import score_unseen
     from pneumo_tasks.promotion.registry.contenders import find_contenders
 
     with run.stage("score_unseen"):
@@ -244,7 +244,7 @@ def end(run: Run, why: str) -> None:
 
 def score_later(run: Run) -> dict[str, int]:
     """Ask every registered version about the batches that it never learned from; films by version."""
-    from pneumo_tasks.evaluation.later import score_later
+    from pneumo_tasks.evaluation.unseen.later_films import score_later
     from pneumo_tasks.promotion.registry.contenders import registered_contenders
 
     return score_later(run.settings, run.store, registered_contenders(run.store))

@@ -79,6 +79,45 @@ def test_the_pipeline_calls_every_stage() -> None:
     assert set().union(*STAGES.values()) <= called
 
 
+def rooms_entered(house: str) -> dict[str, set[str]]:
+    """For each room of a package: the other rooms of it that its modules import from."""
+    entered: dict[str, set[str]] = {}
+    for module in (PACKAGE / house).rglob("*.py"):
+        own = module.parent.relative_to(PACKAGE).as_posix()
+        # A name is a module, or something that a module holds.
+        names = imported(module) | {name.rpartition(".")[0] for name in imported(module)}
+        files = [
+            PROJECT / f"{name.replace('.', '/')}.py" for name in names if name.startswith("pneumo_tasks.")
+        ]
+        rooms = {
+            file.parent.relative_to(PACKAGE).as_posix()
+            for file in files
+            if file.is_file() and file.is_relative_to(PACKAGE / house)
+        }
+        entered.setdefault(own, set()).update(rooms - {own})
+    return entered
+
+
+@pytest.mark.parametrize("house", ["intake", "evaluation"])
+def test_the_rooms_of_a_package_stand_in_one_direction(house: str) -> None:
+    entered = rooms_entered(house)
+    assert sum(map(len, entered.values())) > 3
+    while entered:
+        ground = {room for room, others in entered.items() if not others & entered.keys()}
+        assert ground, f"these rooms import each other in a circle: {entered}"
+        entered = {room: others for room, others in entered.items() if room not in ground}
+
+
+def test_no_room_is_crowded() -> None:
+    rooms = {module.parent for module in MODULES}
+    crowded = {
+        str(room): count
+        for room in rooms
+        if (count := sum(1 for file in room.glob("*.py") if file.name != "__init__.py")) > 25
+    }
+    assert crowded == {}
+
+
 @pytest.mark.parametrize("dag", sorted((PROJECT / "dags").glob("*.py")), ids=lambda path: path.stem)
 def test_no_task_has_the_name_of_a_function_that_it_imports(dag: Path) -> None:
     tree = ast.parse(dag.read_text())

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pneumo_tasks import pipeline
 from pneumo_tasks.intake import judging
-from pneumo_tasks.intake import rules as intake_rules
+from pneumo_tasks.intake.rules import file_rules as intake_rules
 from pneumo_tasks.promotion import gate
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings, Share
@@ -90,7 +90,7 @@ def test_a_rule_of_the_gate_is_a_function_a_line_and_a_setting(environment: None
 
 
 def test_a_rule_of_the_intake_is_a_line(validated: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    place = "in the list of film_rules, in pneumo_tasks/intake/rules.py"
+    place = "in the list of film_rules, in pneumo_tasks/intake/rules/file_rules.py"
     extended = with_line(intake_rules.film_rules, place)
     for module in (intake_rules, judging):
         monkeypatch.setattr(module, "film_rules", extended)

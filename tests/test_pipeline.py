@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pneumo_tasks import journal, pipeline
 from pneumo_tasks.errors import BadConfiguration, BadData, ObjectMissing
-from pneumo_tasks.intake.batches import Split, upload_batch
+from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.promotion.judgement import Decided, read_decision
 from pneumo_tasks.promotion.registry.champion import read_champion
 from pneumo_tasks.run import Run

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pneumo_tasks.errors import BadConfiguration, PneumoError
-from pneumo_tasks.intake.batches import Batch
+from pneumo_tasks.intake.sent.batches import Batch
 from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pneumo_tasks.commands.labelling import label
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
 from pneumo_tasks.commands.progress import show_progress
-from pneumo_tasks.intake.batches import Batch, Split
+from pneumo_tasks.intake.sent.batches import Batch, Split
 
 app = typer.Typer(help="Hand in batches of images, follow, correct and withdraw them.", no_args_is_help=True)
 app.command()(check)
@@ -29,7 +29,7 @@ def upload(
     as_json: AsJson = False,
 ) -> None:
     """Upload a folder or an archive of images as one batch; its manifest is written last."""
-    from pneumo_tasks.intake.batches import upload_batch
+    from pneumo_tasks.intake.sent.batches import upload_batch
 
     settings, store = open_bucket()
     airflow = find_airflow(settings) if announce else None
@@ -45,7 +45,7 @@ def upload(
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all batches and what became of them."""
-    from pneumo_tasks.intake.batch_list import list_batches
+    from pneumo_tasks.intake.records.batch_list import list_batches
 
     settings, store = open_bucket()
     rows = [state.model_dump(mode="json") for state in list_batches(store, settings.stale_hours)]
@@ -61,7 +61,7 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def show(batch_id: str, as_json: AsJson = False) -> None:
     """Show one batch: its state, why, and every rejected file with the rule it broke."""
-    from pneumo_tasks.intake.batch_list import show_batch
+    from pneumo_tasks.intake.records.batch_list import show_batch
 
     settings, store = open_bucket()
     state = show_batch(store, batch_id, settings.stale_hours)
@@ -81,7 +81,7 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Write the datasheet of a batch, the page for its sender; prints where it is."""
-    from pneumo_tasks.intake.withdrawals import read_datasheet
+    from pneumo_tasks.intake.records.withdrawals import read_datasheet
 
     _, store = open_bucket()
     path = output or Path(f"{batch_id}-datasheet.html")
@@ -98,7 +98,7 @@ def withdraw(
     as_json: AsJson = False,
 ) -> None:
     """Take a batch back: its images leave the next snapshot, its objects stay for the record."""
-    from pneumo_tasks.intake.withdrawals import withdraw_batch
+    from pneumo_tasks.intake.records.withdrawals import withdraw_batch
     from pneumo_tasks.promotion.registry import ledger
     from pneumo_tasks.promotion.registry.rollback import person
     from pneumo_tasks.promotion.registry.seals import append_sealed
@@ -130,7 +130,7 @@ def withdraw(
 def resubmit(source: Source, replaces: Annotated[str, typer.Option(help="The batch that this corrects.")],
              as_json: AsJson = False) -> None:  # fmt: skip
     """Send a corrected batch in place of another, which counts until the correction is accepted."""
-    from pneumo_tasks.intake.withdrawals import resubmit_batch
+    from pneumo_tasks.intake.records.withdrawals import resubmit_batch
 
     settings, store = open_bucket()
     with show_progress(f"Uploading the correction of {replaces}") as on_progress:

@@ -7,7 +7,7 @@ import typer
 
 from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
 from pneumo_tasks.commands.progress import show_progress
-from pneumo_tasks.intake.batches import Split
+from pneumo_tasks.intake.sent.batches import Split
 from pneumo_tasks.settings import Settings
 
 Source = Annotated[Path, typer.Argument(exists=True, help="A folder, a .zip or a .tar: see docs/intake.md.")]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
-from pneumo_tasks.intake.batches import Progress
+from pneumo_tasks.intake.sent.batches import Progress
 
 
 @contextmanager

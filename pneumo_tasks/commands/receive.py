@@ -9,7 +9,7 @@ import typer
 from pneumo_tasks.commands.extras import need
 from pneumo_tasks.commands.opening import open_bucket
 from pneumo_tasks.commands.verbosity import say_every_step
-from pneumo_tasks.intake.batches import Split
+from pneumo_tasks.intake.sent.batches import Split
 
 
 def receive(

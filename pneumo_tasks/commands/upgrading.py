@@ -8,9 +8,9 @@ from functools import partial
 from pneumo_tasks.commands.doctor import DoctorLine
 from pneumo_tasks.dataset.snapshots import former_homes, patients_in_two_splits
 from pneumo_tasks.errors import CorruptArtefact, ObjectMissing, PneumoError
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.catalogue import open_catalogue, read_catalogue, uncatalogued
-from pneumo_tasks.intake.register import found_register, read_register
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.records.catalogue import open_catalogue, read_catalogue, uncatalogued
+from pneumo_tasks.intake.records.register import found_register, read_register
 from pneumo_tasks.promotion.runs.index import enter_missing, missing_entries
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pneumo_tasks import journal
 from pneumo_tasks.dataset.snapshots import made_snapshots, training_rows
 from pneumo_tasks.errors import ConditionFailed, StorageUnavailable
-from pneumo_tasks.intake.accepted import keys_of_today
+from pneumo_tasks.intake.records.accepted import keys_of_today
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.numbered import Numbered, read_row, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json

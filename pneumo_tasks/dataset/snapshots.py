@@ -14,9 +14,9 @@ from pneumo_tasks.dataset.shards import assign_shards
 from pneumo_tasks.dataset.splits import assign_splits, drop_duplicates, independence_checks, wishes_of
 from pneumo_tasks.dataset.summary import IndependenceCheck, SnapshotSummary, snapshot_summary
 from pneumo_tasks.errors import BadData, ObjectMissing
-from pneumo_tasks.intake.accepted import accepted_images, accepted_verdicts, keys_of_today
-from pneumo_tasks.intake.catalogue import open_catalogue
-from pneumo_tasks.intake.register import Home, enrol_patients, found_register
+from pneumo_tasks.intake.records.accepted import accepted_images, accepted_verdicts, keys_of_today
+from pneumo_tasks.intake.records.catalogue import open_catalogue
+from pneumo_tasks.intake.records.register import Home, enrol_patients, found_register
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

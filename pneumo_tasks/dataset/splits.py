@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pneumo_tasks.intake.register import Home, Wish
+from pneumo_tasks.intake.records.register import Home, Wish
 
 VALIDATION_FOLD = 0
 

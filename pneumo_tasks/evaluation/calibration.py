@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.evaluation.evidence import Calibration, CalibrationBin, PredictiveValues
-from pneumo_tasks.evaluation.metrics import (
+from pneumo_tasks.evaluation.figures.metrics import (
     Labels,
     Metrics,
     Scores,
@@ -12,7 +12,7 @@ from pneumo_tasks.evaluation.metrics import (
     calibration_error,
     predictive_values,
 )
-from pneumo_tasks.evaluation.operating_point import calibrated
+from pneumo_tasks.evaluation.figures.operating_point import calibrated
 from pneumo_tasks.settings import Settings
 
 

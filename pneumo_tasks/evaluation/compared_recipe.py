@@ -4,9 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.snapshots import test_rows
 from pneumo_tasks.dataset.summary import snapshot_summary
+from pneumo_tasks.evaluation.figures.metrics import Metrics, compute_metrics
+from pneumo_tasks.evaluation.figures.operating_point import point_for_test_set
 from pneumo_tasks.evaluation.looks import record_films, record_look
-from pneumo_tasks.evaluation.metrics import Metrics, compute_metrics
-from pneumo_tasks.evaluation.operating_point import point_for_test_set
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout

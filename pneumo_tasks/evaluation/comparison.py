@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
-from pneumo_tasks.evaluation.bootstrap import Draws, Resampled, replicate_metrics
-from pneumo_tasks.evaluation.independence import Overlap
-from pneumo_tasks.evaluation.interval import Interval
-from pneumo_tasks.evaluation.intervals import correlation, defined, interval_of_both
-from pneumo_tasks.evaluation.metrics import Labels, Metrics, Scores, compute_metrics
-from pneumo_tasks.evaluation.paired_bound import (
+from pneumo_tasks.evaluation.figures.bootstrap import Draws, Resampled, replicate_metrics
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.figures.intervals import correlation, defined, interval_of_both
+from pneumo_tasks.evaluation.figures.metrics import Labels, Metrics, Scores, compute_metrics
+from pneumo_tasks.evaluation.figures.paired_bound import (
     ONE_SIDED_5_PERCENT,
     TWO_SIDED_5_PERCENT,
     paired_effect,
     paired_interval,
 )
+from pneumo_tasks.evaluation.independence import Overlap
 from pneumo_tasks.evaluation.reference import ChampionRef as ChampionRef
 
 COMPARED = ("recall", "precision", "specificity", "accuracy", "auc")

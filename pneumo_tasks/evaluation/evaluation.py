@@ -9,31 +9,31 @@ import pandas as pd
 from pneumo_tasks import journal
 from pneumo_tasks.dataset.snapshots import test_rows
 from pneumo_tasks.dataset.summary import SnapshotSummary, snapshot_summary
-from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.calibration import measure_calibration, stated_values
-from pneumo_tasks.evaluation.clustering import patients_of_each_class
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial
 from pneumo_tasks.evaluation.evidence import Evaluated, Evaluation
 from pneumo_tasks.evaluation.explanations import FLIPS, explain, worst_misses
-from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
-from pneumo_tasks.evaluation.gaps import slice_gaps
-from pneumo_tasks.evaluation.independence import Overlap, find_overlap
-from pneumo_tasks.evaluation.intervals import intervals
-from pneumo_tasks.evaluation.looks import count_looks, measure_exposure, record_films, record_look
-from pneumo_tasks.evaluation.metrics import (
+from pneumo_tasks.evaluation.figures import bootstrap
+from pneumo_tasks.evaluation.figures.clustering import patients_of_each_class
+from pneumo_tasks.evaluation.figures.gaps import slice_gaps
+from pneumo_tasks.evaluation.figures.intervals import intervals
+from pneumo_tasks.evaluation.figures.metrics import (
     Labels,
     Scores,
     compute_metrics,
 )
-from pneumo_tasks.evaluation.operating_point import OperatingPoint, point_for_test_set
+from pneumo_tasks.evaluation.figures.operating_point import OperatingPoint, point_for_test_set
+from pneumo_tasks.evaluation.figures.slices import Slice, slice_figures
+from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
+from pneumo_tasks.evaluation.independence import Overlap, find_overlap
+from pneumo_tasks.evaluation.looks import count_looks, measure_exposure, record_films, record_look
 from pneumo_tasks.evaluation.opponents import Against, Opponents, resample_scores
-from pneumo_tasks.evaluation.probes import Occlusion, measure_occlusion, probe_sample
+from pneumo_tasks.evaluation.probes.occlusion import Occlusion, measure_occlusion, probe_sample
+from pneumo_tasks.evaluation.probes.shift import ShiftFact, batch_drift
 from pneumo_tasks.evaluation.record import Recorded, keep_candidate, read_test_scores, write_evaluation
 from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
 from pneumo_tasks.evaluation.serving import ServingCheck, check_serving, remember, remembered
-from pneumo_tasks.evaluation.shift import ShiftFact, batch_drift
-from pneumo_tasks.evaluation.slices import Slice, slice_figures
-from pneumo_tasks.intake.accepted import accepted_verdicts
+from pneumo_tasks.intake.records.accepted import accepted_verdicts
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256

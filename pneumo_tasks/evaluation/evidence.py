@@ -4,17 +4,17 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.summary import IndependenceCheck
 from pneumo_tasks.evaluation.comparison import Comparison, Difference
-from pneumo_tasks.evaluation.gaps import Gap
+from pneumo_tasks.evaluation.figures.gaps import Gap
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.figures.metrics import Metrics
+from pneumo_tasks.evaluation.figures.operating_point import OperatingPoint
+from pneumo_tasks.evaluation.figures.slices import Slice
 from pneumo_tasks.evaluation.independence import Overlap
-from pneumo_tasks.evaluation.interval import Interval
 from pneumo_tasks.evaluation.looks import Exposure
-from pneumo_tasks.evaluation.metrics import Metrics
-from pneumo_tasks.evaluation.operating_point import OperatingPoint
-from pneumo_tasks.evaluation.probes import Occlusion
+from pneumo_tasks.evaluation.probes.occlusion import Occlusion
+from pneumo_tasks.evaluation.probes.shift import ShiftFact
 from pneumo_tasks.evaluation.revisions import Revision
 from pneumo_tasks.evaluation.serving import ServingCheck
-from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.slices import Slice
 
 
 class PredictiveValues(BaseModel):

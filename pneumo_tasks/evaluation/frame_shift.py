@@ -15,9 +15,8 @@ import pandas as pd
 from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import ObjectMissing
-from pneumo_tasks.evaluation.scoring import read_images
-from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.shortcuts import (
+from pneumo_tasks.evaluation.probes.shift import ShiftFact
+from pneumo_tasks.evaluation.probes.shortcuts import (
     Framed,
     FrameGauge,
     drawn_frames,
@@ -26,7 +25,8 @@ from pneumo_tasks.evaluation.shortcuts import (
     mirrored_rim,
     shortcut_auc,
 )
-from pneumo_tasks.intake.adversarial import adversarial_auc, standardised
+from pneumo_tasks.evaluation.scoring import read_images
+from pneumo_tasks.intake.rules.adversarial import adversarial_auc, standardised
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import FinalError
-from pneumo_tasks.evaluation.clustering import patients_of_each_class
-from pneumo_tasks.intake.accepted import keys_of_today
+from pneumo_tasks.evaluation.figures.clustering import patients_of_each_class
+from pneumo_tasks.intake.records.accepted import keys_of_today
 from pneumo_tasks.storage.object_store import ObjectStore
 
 # A test film is seen if its patient, its bytes or its pixels are among the training rows.

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pneumo_tasks.evaluation import bootstrap
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, compare
+from pneumo_tasks.evaluation.figures import bootstrap
+from pneumo_tasks.evaluation.figures.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.independence import find_overlap
 from pneumo_tasks.evaluation.looks import record_look
-from pneumo_tasks.evaluation.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.scoring import StoredModel, score_on_test_set, scored_before
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

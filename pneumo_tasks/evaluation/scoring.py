@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_tasks.errors import BadData, FinalError
-from pneumo_tasks.evaluation.metrics import Scores
+from pneumo_tasks.evaluation.figures.metrics import Scores
 from pneumo_tasks.evaluation.record import read_named_scores
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import Settings

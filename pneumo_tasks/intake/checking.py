@@ -11,15 +11,15 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.batches import Batch, Split
-from pneumo_tasks.intake.collection import collect_facts
-from pneumo_tasks.intake.contents import contents_on_disk
+from pneumo_tasks.intake.containers.disk import Disk
+from pneumo_tasks.intake.containers.folders import archive_in
 from pneumo_tasks.intake.datasheet import render_datasheet
-from pneumo_tasks.intake.disk import Disk
-from pneumo_tasks.intake.folders import archive_in
-from pneumo_tasks.intake.inspectors import Assignment, Progress
+from pneumo_tasks.intake.inspecting.collection import collect_facts
+from pneumo_tasks.intake.inspecting.inspectors import Assignment, Progress
 from pneumo_tasks.intake.judging import Known, judge_batch, refused
-from pneumo_tasks.intake.verdicts import BatchVerdict
+from pneumo_tasks.intake.records.verdicts import BatchVerdict
+from pneumo_tasks.intake.sent.batches import Batch, Split
+from pneumo_tasks.intake.sent.contents import contents_on_disk
 from pneumo_tasks.journal import now
 from pneumo_tasks.settings import Settings
 

@@ -8,9 +8,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from PIL import Image
 
-from pneumo_tasks.intake.inspection import THUMBNAIL
-from pneumo_tasks.intake.rules import row_rules
-from pneumo_tasks.intake.verdicts import BatchVerdict
+from pneumo_tasks.intake.inspecting.inspection import THUMBNAIL
+from pneumo_tasks.intake.records.verdicts import BatchVerdict
+from pneumo_tasks.intake.rules.file_rules import row_rules
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.shown import for_html
 

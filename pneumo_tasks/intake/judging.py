@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pneumo_tasks.intake import quarantine
-from pneumo_tasks.intake.accepted import KNOWN
-from pneumo_tasks.intake.batch_rules import check_batch, check_columns
-from pneumo_tasks.intake.batches import Batch
-from pneumo_tasks.intake.checks import BatchCheck
-from pneumo_tasks.intake.collection import Collected
-from pneumo_tasks.intake.drift import MIN_IMAGES, measure_drift, sample
-from pneumo_tasks.intake.duplicates import disputes, duplicates, other_labels, other_splits
-from pneumo_tasks.intake.expectations import Judgement, judge
-from pneumo_tasks.intake.near_duplicates import near_duplicates
-from pneumo_tasks.intake.register import Home
-from pneumo_tasks.intake.rules import file_rules, film_rules, relation_rules
-from pneumo_tasks.intake.verdicts import BatchVerdict, Drift
+from pneumo_tasks.intake.inspecting.collection import Collected
+from pneumo_tasks.intake.records.accepted import KNOWN
+from pneumo_tasks.intake.records.checks import BatchCheck
+from pneumo_tasks.intake.records.register import Home
+from pneumo_tasks.intake.records.verdicts import BatchVerdict, Drift
+from pneumo_tasks.intake.rules.batch_rules import check_batch, check_columns
+from pneumo_tasks.intake.rules.drift import MIN_IMAGES, measure_drift, sample
+from pneumo_tasks.intake.rules.duplicates import disputes, duplicates, other_labels, other_splits
+from pneumo_tasks.intake.rules.expectations import Judgement, judge
+from pneumo_tasks.intake.rules.file_rules import file_rules, film_rules, relation_rules
+from pneumo_tasks.intake.rules.near_duplicates import near_duplicates
+from pneumo_tasks.intake.sent.batches import Batch
 from pneumo_tasks.journal import now
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout

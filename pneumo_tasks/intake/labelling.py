@@ -9,16 +9,16 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.batches import Batch, complete, read_files
-from pneumo_tasks.intake.catalogue import open_catalogue
-from pneumo_tasks.intake.contents import LABELS_CSV
-from pneumo_tasks.intake.facts import facts_key
-from pneumo_tasks.intake.inspectors import Assignment
-from pneumo_tasks.intake.labels import read_labels, with_labels
-from pneumo_tasks.intake.manifests import MAX_BYTES
-from pneumo_tasks.intake.names import match
-from pneumo_tasks.intake.verdicts import BatchVerdict
-from pneumo_tasks.intake.withdrawals import withdrawn_batches
+from pneumo_tasks.intake.containers.names import match
+from pneumo_tasks.intake.inspecting.inspectors import Assignment
+from pneumo_tasks.intake.records.catalogue import open_catalogue
+from pneumo_tasks.intake.records.facts import facts_key
+from pneumo_tasks.intake.records.verdicts import BatchVerdict
+from pneumo_tasks.intake.records.withdrawals import withdrawn_batches
+from pneumo_tasks.intake.sent.batches import Batch, complete, read_files
+from pneumo_tasks.intake.sent.contents import LABELS_CSV
+from pneumo_tasks.intake.sent.labels import read_labels, with_labels
+from pneumo_tasks.intake.sent.manifests import MAX_BYTES
 from pneumo_tasks.journal import now
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pneumo_tasks.intake.verdicts import Rejection
+from pneumo_tasks.intake.records.verdicts import Rejection
 from pneumo_tasks.shown import for_csv
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore

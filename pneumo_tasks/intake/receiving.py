@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pneumo_tasks.errors import BadBatch, BadConfiguration, BadData, PneumoError
 from pneumo_tasks.films.circumstances import study_day
 from pneumo_tasks.films.dicom_files import READABLE, read_tags, refusing
-from pneumo_tasks.intake.batches import Split, read_batch, upload_batch
+from pneumo_tasks.intake.sent.batches import Split, read_batch, upload_batch
 from pneumo_tasks.intake.spool import Spool
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -6,25 +6,25 @@ from functools import partial
 
 from pneumo_tasks.errors import BadBatch, RetryableError, StorageUnavailable
 from pneumo_tasks.intake import quarantine
-from pneumo_tasks.intake.accepted import known_films
-from pneumo_tasks.intake.attempts import MOST_TRIES, begin, begun, excuse
-from pneumo_tasks.intake.batches import Batch, read_batch
-from pneumo_tasks.intake.catalogue import (
+from pneumo_tasks.intake.datasheet import render_datasheet
+from pneumo_tasks.intake.inspecting.collection import Collected, collect_facts
+from pneumo_tasks.intake.inspecting.inspectors import Assignment
+from pneumo_tasks.intake.judging import Known, judge_batch, refused
+from pneumo_tasks.intake.records.accepted import known_films
+from pneumo_tasks.intake.records.attempts import MOST_TRIES, begin, begun, excuse
+from pneumo_tasks.intake.records.catalogue import (
     Catalogue,
     CatalogueEntry,
     open_catalogue,
     read_catalogue,
     take_place,
 )
-from pneumo_tasks.intake.collection import Collected, collect_facts
-from pneumo_tasks.intake.contents import contents_in_bucket
-from pneumo_tasks.intake.datasheet import render_datasheet
-from pneumo_tasks.intake.facts import FACTS, read_thumbnails
-from pneumo_tasks.intake.inspectors import Assignment
-from pneumo_tasks.intake.judging import Known, judge_batch, refused
-from pneumo_tasks.intake.register import read_register
-from pneumo_tasks.intake.senders import sender_fault
-from pneumo_tasks.intake.verdicts import BatchVerdict, read_verdict
+from pneumo_tasks.intake.records.facts import FACTS, read_thumbnails
+from pneumo_tasks.intake.records.register import read_register
+from pneumo_tasks.intake.records.verdicts import BatchVerdict, read_verdict
+from pneumo_tasks.intake.sent.batches import Batch, read_batch
+from pneumo_tasks.intake.sent.contents import contents_in_bucket
+from pneumo_tasks.intake.sent.senders import sender_fault
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.batch_list import describe_batch
-from pneumo_tasks.intake.batches import Split, upload_batch
+from pneumo_tasks.intake.records.batch_list import describe_batch
+from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, spoil, write_phantoms
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256_of_file

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pneumo_tasks.errors import ObjectMissing
-from pneumo_tasks.intake.batch_list import describe_batch
-from pneumo_tasks.intake.verdicts import read_verdict
+from pneumo_tasks.intake.records.batch_list import describe_batch
+from pneumo_tasks.intake.records.verdicts import read_verdict
 from pneumo_tasks.local.following import EndedRun
 from pneumo_tasks.promotion.registry.promotion import champion_summary
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.evaluation.shift import ShiftFact, batch_drift
-from pneumo_tasks.intake.accepted import accepted_verdicts
-from pneumo_tasks.intake.drift import kolmogorov_smirnov, population_stability
+from pneumo_tasks.evaluation.probes.shift import ShiftFact, batch_drift
+from pneumo_tasks.intake.records.accepted import accepted_verdicts
+from pneumo_tasks.intake.rules.drift import kolmogorov_smirnov, population_stability
 from pneumo_tasks.monitoring.outcomes import Import
 from pneumo_tasks.storage.object_store import ObjectStore
 

@@ -5,10 +5,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
-from pneumo_tasks.evaluation.shift import ShiftFact
-from pneumo_tasks.evaluation.unseen_figures import UnseenFigures, unseen_figures
-from pneumo_tasks.evaluation.unseen_table import read_table
-from pneumo_tasks.intake.accepted import accepted_images
+from pneumo_tasks.evaluation.probes.shift import ShiftFact
+from pneumo_tasks.evaluation.unseen.unseen_figures import UnseenFigures, unseen_figures
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table
+from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.monitoring.drift import ScoreDrift, image_drift, score_drift
 from pneumo_tasks.monitoring.outcome_files import collect_outcomes
 from pneumo_tasks.monitoring.outcomes import read_imports

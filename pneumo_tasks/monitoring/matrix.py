@@ -13,10 +13,10 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
-from pneumo_tasks.evaluation.confidence import PatientShare
-from pneumo_tasks.evaluation.interval import Interval
-from pneumo_tasks.evaluation.unseen_figures import recall_of, specificity_of
-from pneumo_tasks.intake.accepted import accepted_images
+from pneumo_tasks.evaluation.figures.confidence import PatientShare
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.unseen.unseen_figures import recall_of, specificity_of
+from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.monitoring.measured import MeasuredVersion, measured_versions
 from pneumo_tasks.monitoring.updates import UpdateMeasures, update_measures
 from pneumo_tasks.promotion.registry.champion import read_pointer

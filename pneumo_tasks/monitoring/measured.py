@@ -7,8 +7,8 @@ import pandas as pd
 from pneumo_tasks.errors import FinalError
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.record import read_evaluation
-from pneumo_tasks.evaluation.unseen_figures import known_today
-from pneumo_tasks.evaluation.unseen_table import read_table
+from pneumo_tasks.evaluation.unseen.unseen_figures import known_today
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table
 from pneumo_tasks.promotion.registry.champion import list_versions, read_pointer
 from pneumo_tasks.promotion.registry.contenders import find_contenders
 from pneumo_tasks.promotion.report.beside import promoted_evaluation

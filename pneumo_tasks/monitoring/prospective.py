@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.evaluation.confidence import PatientShare
+from pneumo_tasks.evaluation.figures.confidence import PatientShare
 from pneumo_tasks.monitoring.detector import Stream, Watch, Week
 from pneumo_tasks.monitoring.outcomes import Import, Outcome
 from pneumo_tasks.settings import LABELS

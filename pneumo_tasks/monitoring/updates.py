@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from pneumo_tasks.evaluation.confidence import PatientShare
-from pneumo_tasks.evaluation.unseen_figures import recall_of, specificity_of
+from pneumo_tasks.evaluation.figures.confidence import PatientShare
+from pneumo_tasks.evaluation.unseen.unseen_figures import recall_of, specificity_of
 from pneumo_tasks.monitoring.measured import MeasuredVersion
 
 DECAY = 0.5  # of the weight of older data in retention, as the tool's default has it

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import norm
 
 from pneumo_tasks.evaluation.comparison import Pairs
-from pneumo_tasks.evaluation.paired_bound import films_needed, score_bound
+from pneumo_tasks.evaluation.figures.paired_bound import films_needed, score_bound
 
 
 class ErrorBudget(BaseModel):

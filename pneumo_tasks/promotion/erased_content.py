@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pneumo_tasks.intake.patients import canonical_key
+from pneumo_tasks.intake.sent.patients import canonical_key
 from pneumo_tasks.storage.object_store import canonical_json
 
 

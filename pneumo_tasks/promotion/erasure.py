@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import BadBatch, BadConfiguration, BadData, ObjectMissing
-from pneumo_tasks.intake.batches import read_batch
-from pneumo_tasks.intake.facts import FACTS
-from pneumo_tasks.intake.patients import canonical_key
+from pneumo_tasks.intake.records.facts import FACTS
+from pneumo_tasks.intake.sent.batches import read_batch
+from pneumo_tasks.intake.sent.patients import canonical_key
 from pneumo_tasks.promotion.erased_content import Traces, csv_without, json_without, parquet_without
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import list_versions

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from pneumo_tasks.evaluation.comparison import Comparison
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.gaps import FIGURES, slice_gaps
+from pneumo_tasks.evaluation.figures.gaps import FIGURES, slice_gaps
+from pneumo_tasks.evaluation.figures.paired_bound import films_needed, smallest_bound
 from pneumo_tasks.evaluation.independence import Overlap
-from pneumo_tasks.evaluation.paired_bound import films_needed, smallest_bound
 from pneumo_tasks.promotion.prevalence import precision_at, precision_interval
 from pneumo_tasks.promotion.rule import Rule
 from pneumo_tasks.settings import LABELS, Settings

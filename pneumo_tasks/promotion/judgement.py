@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks import journal
-from pneumo_tasks.evaluation.interval import Interval
+from pneumo_tasks.evaluation.figures.interval import Interval
 from pneumo_tasks.evaluation.revisions import Revision, read_last
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.rule import Rule

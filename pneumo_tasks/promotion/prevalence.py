@@ -2,8 +2,8 @@
 
 import math
 
-from pneumo_tasks.evaluation.interval import Interval
-from pneumo_tasks.evaluation.metrics import predictive_values
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.figures.metrics import predictive_values
 
 
 def precision_at(recall: float | None, specificity: float | None, prevalence: float) -> float | None:

@@ -1,9 +1,9 @@
 """A rule that may be asked for: the candidate has proved itself on films of the coming weeks."""
 
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.unseen_figures import unseen_figures
-from pneumo_tasks.evaluation.unseen_table import read_table
-from pneumo_tasks.intake.accepted import accepted_images
+from pneumo_tasks.evaluation.unseen.unseen_figures import unseen_figures
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table
+from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.promotion.gate import at_least
 from pneumo_tasks.promotion.rule import Rule
 from pneumo_tasks.settings import Settings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.local import airflow_server
 from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.environment_file import read_environment

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from pneumo_tasks.cli import app
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.settings import Settings

@@ -6,7 +6,7 @@ from pneumo_tasks import journal, pipeline
 from pneumo_tasks.commands import in_process
 from pneumo_tasks.commands.in_process import TRIES, new_run_id, run_here
 from pneumo_tasks.errors import BadConfiguration, BadData, StorageUnavailable
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.promotion.runs.index import list_runs
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.run import Run

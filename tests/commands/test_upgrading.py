@@ -9,10 +9,10 @@ from pneumo_tasks import journal
 from pneumo_tasks.cli import app
 from pneumo_tasks.commands.upgrading import examine_bucket
 from pneumo_tasks.dataset.snapshots import assemble_dataset, training_rows
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import upload_batch
-from pneumo_tasks.intake.catalogue import read_catalogue
-from pneumo_tasks.intake.register import read_register
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.records.catalogue import read_catalogue
+from pneumo_tasks.intake.records.register import read_register
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -12,10 +12,10 @@ from pneumo_tasks.dataset.snapshots import (
 )
 from pneumo_tasks.dataset.summary import snapshot_summary
 from pneumo_tasks.errors import BadData
-from pneumo_tasks.intake.batches import upload_batch
-from pneumo_tasks.intake.patients import canonical
+from pneumo_tasks.intake.records.withdrawals import withdraw_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
+from pneumo_tasks.intake.sent.patients import canonical
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.intake.withdrawals import withdraw_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -9,7 +9,7 @@ from pneumo_tasks.dataset.splits import (
     independence_checks,
     wishes_of,
 )
-from pneumo_tasks.intake.register import Founding, Register, draw, enrol
+from pneumo_tasks.intake.records.register import Founding, Register, draw, enrol
 from tests.dataset.frames import accepted_frame
 
 rows = st.lists(

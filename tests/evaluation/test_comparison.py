@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from pneumo_tasks.evaluation import bootstrap, intervals
 from pneumo_tasks.evaluation.comparison import ChampionRef, Comparison, against_trivial, compare, mcnemar
-from pneumo_tasks.evaluation.metrics import compute_metrics
-from tests.evaluation.test_bootstrap import THRESHOLD, films
+from pneumo_tasks.evaluation.figures import bootstrap, intervals
+from pneumo_tasks.evaluation.figures.metrics import compute_metrics
+from tests.evaluation.figures.test_bootstrap import THRESHOLD, films
 
 OTHER = ChampionRef("v1", "0" * 64, THRESHOLD, "before", "5nap")
 

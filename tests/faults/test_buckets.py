@@ -10,7 +10,7 @@ import pytest
 from pneumo_tasks import pipeline
 from pneumo_tasks.commands.doctor import examine
 from pneumo_tasks.errors import BadConfiguration, UnsafeStore
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings

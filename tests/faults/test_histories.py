@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pneumo_tasks.errors import RetryableError
-from pneumo_tasks.intake.register import read_register
+from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion

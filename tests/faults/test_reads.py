@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, StorageUnavailable
-from pneumo_tasks.intake.batches import read_batch, upload_batch
-from pneumo_tasks.intake.collection import collect_facts
-from pneumo_tasks.intake.contents import contents_in_bucket
-from pneumo_tasks.intake.inspectors import Assignment
+from pneumo_tasks.intake.inspecting.collection import collect_facts
+from pneumo_tasks.intake.inspecting.inspectors import Assignment
+from pneumo_tasks.intake.sent.batches import read_batch, upload_batch
+from pneumo_tasks.intake.sent.contents import contents_in_bucket
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import proven_reads
 from pneumo_tasks.storage.object_reader import ObjectReader

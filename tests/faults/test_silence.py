@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing, StorageUnavailable
-from pneumo_tasks.intake.catalogue import read_catalogue
+from pneumo_tasks.intake.records.catalogue import read_catalogue
 from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.promotion.runs.index import list_runs
 from pneumo_tasks.storage import layout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pneumo_tasks.errors import BadBatch, BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from tests.faults import proxy as faults

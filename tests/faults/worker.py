@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from pneumo_tasks.intake.register import read_register
+from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import ledger

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pneumo_tasks.intake.batches import Split, upload_batch
+from pneumo_tasks.intake.records.verdicts import BatchVerdict
+from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.intake.verdicts import BatchVerdict
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.films import write

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pneumo_tasks.films.imaging import decode_grey
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.checking import FileCheck, check_path
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pneumo_tasks.errors import BadData
 from pneumo_tasks.films.imaging import Limits, decode_grey
-from pneumo_tasks.intake.inspection import inspect_bytes
+from pneumo_tasks.intake.inspecting.inspection import inspect_bytes
 from pneumo_tasks.intake.receiving import day_of
 from tests.intake.dicoms import dicom, jpeg_dicom
 from tests.intake.films import film, jpeg, png

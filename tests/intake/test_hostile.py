@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from pneumo_tasks.films.imaging import Limits
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import upload_batch
-from pneumo_tasks.intake.inspection import inspect_bytes
+from pneumo_tasks.intake.inspecting.inspection import inspect_bytes
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

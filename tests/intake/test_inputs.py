@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.checking import SendersCheck, check_path
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batch_list import discover_batches, list_batches
-from pneumo_tasks.intake.batches import upload_batch
 from pneumo_tasks.intake.checking import check_path
 from pneumo_tasks.intake.labelling import WaitingForLabels, label_batch, waiting_for_labels
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.records.batch_list import discover_batches, list_batches
+from pneumo_tasks.intake.records.withdrawals import withdraw_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.intake.withdrawals import withdraw_batch
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.conftest import rules

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from pneumo_tasks.errors import BadBatch, BadData
 from pneumo_tasks.intake.checking import check_path
-from pneumo_tasks.intake.contents import contents_on_disk
-from pneumo_tasks.intake.disk import Disk
-from pneumo_tasks.intake.ids import repaired
-from pneumo_tasks.intake.manifests import read_manifest
-from pneumo_tasks.intake.patients import canonical
-from pneumo_tasks.intake.proofs import read_member
-from pneumo_tasks.intake.rows import rows_of
+from pneumo_tasks.intake.containers.disk import Disk
+from pneumo_tasks.intake.containers.proofs import read_member
+from pneumo_tasks.intake.sent.contents import contents_on_disk
+from pneumo_tasks.intake.sent.ids import repaired
+from pneumo_tasks.intake.sent.manifests import read_manifest
+from pneumo_tasks.intake.sent.patients import canonical
+from pneumo_tasks.intake.sent.rows import rows_of
 from pneumo_tasks.settings import Settings
 from tests.intake.films import film, good_files, jpeg
 from tests.intake.packing import Files, foldered, raw_zip, tarred, zipped

@@ -18,9 +18,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLosslessSV1, RLELossless
 
 from pneumo_tasks.errors import BadConfiguration, DiskUnusable
-from pneumo_tasks.intake.batch_list import list_batches
 from pneumo_tasks.intake.labelling import label_batch
 from pneumo_tasks.intake.receiving import FILMS, Receiver
+from pneumo_tasks.intake.records.batch_list import list_batches
 from pneumo_tasks.intake.spool import Spool
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.settings import Settings

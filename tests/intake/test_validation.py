@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 
 from pneumo_tasks.films.dicom_patients import pseudonym
-from pneumo_tasks.intake.accepted import COLUMNS, accepted_images
-from pneumo_tasks.intake.batch_list import describe_batch, discover_batches
-from pneumo_tasks.intake.batches import Batch, upload_batch
-from pneumo_tasks.intake.collection import collect_facts
-from pneumo_tasks.intake.contents import contents_on_disk
-from pneumo_tasks.intake.disk import Disk
-from pneumo_tasks.intake.inspectors import Assignment
+from pneumo_tasks.intake.containers.disk import Disk
+from pneumo_tasks.intake.inspecting.collection import collect_facts
+from pneumo_tasks.intake.inspecting.inspectors import Assignment
 from pneumo_tasks.intake.judging import Known, judge_batch
-from pneumo_tasks.intake.manifests import COARSE
-from pneumo_tasks.intake.register import Home
+from pneumo_tasks.intake.records.accepted import COLUMNS, accepted_images
+from pneumo_tasks.intake.records.batch_list import describe_batch, discover_batches
+from pneumo_tasks.intake.records.register import Home
+from pneumo_tasks.intake.sent.batches import Batch, upload_batch
+from pneumo_tasks.intake.sent.contents import contents_on_disk
+from pneumo_tasks.intake.sent.manifests import COARSE
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from pneumo_tasks import cli, pipeline
 from pneumo_tasks.dataset.seen import record_seen
-from pneumo_tasks.evaluation.unseen_table import read_table
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.withdrawals import withdraw_batch
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.records.withdrawals import withdraw_batch
 from pneumo_tasks.monitoring.matrix import Matrix, measure_matrix, read_matrix
 from pneumo_tasks.promotion.registry.champion import read_champion
 from pneumo_tasks.settings import Settings

@@ -8,7 +8,7 @@ from pneumo_tasks import journal
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.commands.announcing import ASSET, announce_batch, find_airflow
 from pneumo_tasks.errors import BadConfiguration
-from pneumo_tasks.intake.batches import Batch
+from pneumo_tasks.intake.sent.batches import Batch
 from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.settings import Settings
 

@@ -14,7 +14,7 @@ from pneumo_airflow.reports.chart import draw_chart
 from pneumo_airflow.reports.heat import warmth
 from pneumo_airflow.reports.listing import PAGE_RUNS, Listing, arrange
 from pneumo_tasks import journal, pipeline
-from pneumo_tasks.intake.withdrawals import read_datasheet
+from pneumo_tasks.intake.records.withdrawals import read_datasheet
 from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.judgement import Figures
@@ -142,7 +142,7 @@ def test_a_report_is_shown_as_it_was_written(reader: TestClient, store: ObjectSt
 
 
 def test_the_datasheet_of_a_batch_is_shown_as_it_was_written(reader: TestClient, store: ObjectStore) -> None:
-    from pneumo_tasks.intake.batches import Batch
+    from pneumo_tasks.intake.sent.batches import Batch
     from pneumo_tasks.storage.object_store import canonical_json, sha256
 
     batch = Batch(batch_id="monday", created_at=journal.now(), images=1, images_csv_sha256="")

@@ -19,11 +19,11 @@ from pneumo_tasks.errors import BadData, PromotionRefused
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.evaluation.record import read_evaluation
 from pneumo_tasks.evaluation.serving import ServingCheck, remember
-from pneumo_tasks.intake.batches import Batch
-from pneumo_tasks.intake.catalogue import open_catalogue, take_place
-from pneumo_tasks.intake.patients import from_column
-from pneumo_tasks.intake.verdicts import BatchVerdict
-from pneumo_tasks.intake.withdrawals import withdraw_batch
+from pneumo_tasks.intake.records.catalogue import open_catalogue, take_place
+from pneumo_tasks.intake.records.verdicts import BatchVerdict
+from pneumo_tasks.intake.records.withdrawals import withdraw_batch
+from pneumo_tasks.intake.sent.batches import Batch
+from pneumo_tasks.intake.sent.patients import from_column
 from pneumo_tasks.promotion.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry import ledger

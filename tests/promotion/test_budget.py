@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pneumo_tasks.evaluation.comparison import Comparison, Difference, Pairs
-from pneumo_tasks.evaluation.paired_bound import films_needed, score_bound
+from pneumo_tasks.evaluation.figures.paired_bound import films_needed, score_bound
 from pneumo_tasks.promotion.budget import ErrorBudget, patients_needed
 from pneumo_tasks.promotion.steps import step_rules
 from tests.promotion.test_gate import LIMITS, PASSING

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from pneumo_tasks.evaluation.comparison import Difference
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.metrics import compute_metrics
-from pneumo_tasks.evaluation.slices import Slice
+from pneumo_tasks.evaluation.figures.metrics import compute_metrics
+from pneumo_tasks.evaluation.figures.slices import Slice
 from pneumo_tasks.promotion.gate import at_least, at_most, judge
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SERVED

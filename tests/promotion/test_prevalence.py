@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumo_tasks.evaluation.interval import Interval
+from pneumo_tasks.evaluation.figures.interval import Interval
 from pneumo_tasks.promotion.gate import judge
 from pneumo_tasks.promotion.prevalence import net_benefit, precision_at, precision_interval
 from tests.promotion.test_gate import LIMITS, PASSING

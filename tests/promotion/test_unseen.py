@@ -11,13 +11,13 @@ from pneumo_tasks.dataset.seen import record_seen
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.evaluation.record import read_evaluation
-from pneumo_tasks.evaluation.unseen_figures import unseen_figures
-from pneumo_tasks.evaluation.unseen_table import read_table, scored_batches
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import upload_batch
+from pneumo_tasks.evaluation.unseen.unseen_figures import unseen_figures
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table, scored_batches
 from pneumo_tasks.intake.labelling import label_batch
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.records.withdrawals import resubmit_batch, withdraw_batch
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.intake.withdrawals import resubmit_batch, withdraw_batch
 from pneumo_tasks.promotion.decision import decide_promotion, replay
 from pneumo_tasks.promotion.gate import LIMITS
 from pneumo_tasks.promotion.judgement import read_decision

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pneumo_tasks import pipeline
-from pneumo_tasks.evaluation.unseen import ScoredUnseen
-from pneumo_tasks.intake.accepted import accepted_images
-from pneumo_tasks.intake.batches import Split, upload_batch
+from pneumo_tasks.evaluation.unseen.new_films import ScoredUnseen
+from pneumo_tasks.intake.records.accepted import accepted_images
+from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.run import Run

@@ -12,8 +12,8 @@ import pytest
 from pneumo_tasks.dataset.snapshots import SnapshotRef, assemble_dataset, training_rows
 from pneumo_tasks.dataset.snapshots import test_rows as rows_of_the_test_set
 from pneumo_tasks.errors import BadConfiguration, BadData
-from pneumo_tasks.intake.batches import upload_batch
-from pneumo_tasks.intake.register import read_register
+from pneumo_tasks.intake.records.register import read_register
+from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.promotion.erasure import Erased, erase_patient
 from pneumo_tasks.promotion.registry import ledger

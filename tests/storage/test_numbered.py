@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.intake.catalogue import read_catalogue
-from pneumo_tasks.intake.register import read_register
+from pneumo_tasks.intake.records.catalogue import read_catalogue
+from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.numbered import Numbered, last_document, last_number, read_numbered, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore

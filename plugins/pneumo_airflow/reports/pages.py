@@ -265,7 +265,7 @@ def watch() -> HTMLResponse:
 @app.get("/batch")
 def batch(batch_id: BatchId, theme: Theme = "") -> HTMLResponse:
     """The datasheet of one batch, as it was written."""
-    from pneumo_tasks.intake.withdrawals import read_datasheet
+    from pneumo_tasks.intake.records.withdrawals import read_datasheet
 
     return document(read_datasheet(bucket(), batch_id), theme)
 

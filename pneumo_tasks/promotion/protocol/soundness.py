@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadConfiguration
-from pneumo_tasks.evaluation.recall_margin import CHANCE, chance_of_passing, share_needed
+from pneumo_tasks.evaluation.figures.recall_margin import CHANCE, chance_of_passing, share_needed
 from pneumo_tasks.promotion.protocol.document import BudgetRules, Protocol
 
 
@@ -68,7 +68,7 @@ def plan(budget: BudgetRules, today: Mapping[str, int], gain: float, differ: flo
     """
     from scipy.stats import norm
 
-    from pneumo_tasks.evaluation.paired_bound import smallest_bound
+    from pneumo_tasks.evaluation.figures.paired_bound import smallest_bound
 
     if not (0 < gain < 1 and 0 <= differ < 1 and 0.5 <= power < 1):
         raise BadConfiguration(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
-from pneumo_tasks.evaluation.metrics import Metrics
-from pneumo_tasks.evaluation.operating_point import OperatingPoint
+from pneumo_tasks.evaluation.figures.metrics import Metrics
+from pneumo_tasks.evaluation.figures.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.reference import ChampionRef
 from pneumo_tasks.promotion.registry.ledger import LedgerEntry, effective, read_ledger
 from pneumo_tasks.promotion.registry.pointer import Pointer as Pointer

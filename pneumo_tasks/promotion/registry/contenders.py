@@ -2,7 +2,7 @@
 
 from pneumo_tasks.errors import FinalError, ObjectMissing
 from pneumo_tasks.evaluation.record import read_evaluation
-from pneumo_tasks.evaluation.unseen import Contender
+from pneumo_tasks.evaluation.unseen.new_films import Contender
 from pneumo_tasks.promotion.registry.champion import (
     Manifest,
     list_versions,

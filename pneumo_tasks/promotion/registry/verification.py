@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
-from pneumo_tasks.intake.register import SEGMENTS
+from pneumo_tasks.intake.records.register import SEGMENTS
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.anchors import Anchor, check_anchor
 from pneumo_tasks.promotion.registry.champion import read_champion, read_pointer

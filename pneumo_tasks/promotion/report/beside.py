@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.interval import Interval
-from pneumo_tasks.evaluation.unseen_figures import UnseenFigures, unseen_figures
-from pneumo_tasks.evaluation.unseen_table import read_table
-from pneumo_tasks.intake.accepted import accepted_images
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.unseen.unseen_figures import UnseenFigures, unseen_figures
+from pneumo_tasks.evaluation.unseen.unseen_table import read_table
+from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.promotion.registry.champion import read_recorded_manifest, registered_evaluation
 from pneumo_tasks.storage.object_store import ObjectStore
 

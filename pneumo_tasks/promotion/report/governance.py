@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.evidence import Evaluation
-from pneumo_tasks.evaluation.interval import Interval
+from pneumo_tasks.evaluation.figures.interval import Interval
 from pneumo_tasks.promotion.judgement import Decision
 from pneumo_tasks.promotion.prevalence import net_benefit, precision_at, precision_interval
 from pneumo_tasks.promotion.protocol.activation import KIND, parse_stored

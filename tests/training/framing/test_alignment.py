@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumo_tasks.evaluation.probes import occlude_rim
+from pneumo_tasks.evaluation.probes.occlusion import occlude_rim
 from pneumo_tasks.training.framing.affine_maps import GRID, IDENTITY, WHOLE, warp
 from pneumo_tasks.training.framing.alignment import (
     ACCEPTED,
