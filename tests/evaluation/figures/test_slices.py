@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 
 from pneumo_tasks.evaluation.figures import bootstrap
-from pneumo_tasks.evaluation.figures.gaps import Gap, slice_gaps
-from pneumo_tasks.evaluation.figures.slices import Slice, slice_figures
+from pneumo_tasks.evaluation.figures.gaps import Gap, difference_interval, slice_gaps
+from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.evaluation.figures.intervals import wilson
+from pneumo_tasks.evaluation.figures.slices import Slice, SliceShare, slice_figures
 
 
 def figures(**columns: object) -> list[Slice]:
@@ -79,6 +81,39 @@ def test_the_gap_of_a_kind_of_slices_names_the_best_and_the_worst() -> None:
 def test_slices_too_small_or_without_the_class_are_no_gap() -> None:
     assert ("source family", "recall") not in widest(31)
     assert ("source family", "specificity") not in widest(1), "one family alone has healthy children"
+
+
+def share(hits: int, images: int) -> SliceShare:
+    return SliceShare(images=images, value=hits / images, interval=wilson(hits / images, images))
+
+
+def test_the_interval_of_a_gap_is_newcombes_in_his_own_example() -> None:
+    # Newcombe 1998, table II: 56/70 against 48/80, method 10: .0524 to .3339.
+    found = difference_interval(share(56, 70), share(48, 80))
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_two_slices_that_were_named_beforehand_have_their_true_gap_inside() -> None:
+    dice = np.random.default_rng(5)
+    for true, other in ((0.95, 0.95), (0.97, 0.85), (0.6, 0.5)):
+        drawn = zip(dice.binomial(60, true, 2000), dice.binomial(40, other, 2000), strict=True)
+        inside = [
+            found.low <= true - other <= found.high
+            for hits, others in drawn
+            if (found := difference_interval(share(int(hits), 60), share(int(others), 40)))
+        ]
+        assert len(inside) == 2000
+        assert np.mean(inside) > 0.94
+
+
+def test_a_gap_has_an_interval_and_one_without_intervals_has_none() -> None:
+    gap = widest(20)[("source family", "recall")]
+    assert gap.interval is not None
+    assert gap.interval.low < gap.value < gap.interval.high
+    unknown = SliceShare(images=3, value=0.5, interval=None)
+    assert difference_interval(unknown, share(2, 3)) is None
+    assert isinstance(share(2, 3).interval, Interval)
 
 
 def test_gaps_are_those_of_fairlearn() -> None:
