@@ -17,7 +17,7 @@ class Gap(BaseModel):
     """The best slice of a kind less the worst one, both with enough images of the class to be judged.
 
     ``interval`` holds for two slices that were named beforehand. Of many slices the best and the worst are
-    picked because they lie far apart, so it reads the gap as too certain; where 0 is inside, chance explains it.
+    picked because they lie far apart, so it reads the gap as too certain; with 0 inside, chance explains it.
     """
 
     model_config = ConfigDict(frozen=True)
