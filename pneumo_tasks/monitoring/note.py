@@ -1,10 +1,12 @@
 """What people are told of the watch and asked about it, in a little Markdown."""
 
 from pneumo_tasks.monitoring.evidence import WatchEvidence, read_evidence
+from pneumo_tasks.monitoring.prospective import Prospective
 from pneumo_tasks.monitoring.reviews import Review
 from pneumo_tasks.promotion.report.rendering import figure
 from pneumo_tasks.storage.object_store import ObjectStore
 
+_VAST = 1000  # times the evidence that is needed: more says nothing more
 _NEXT = {
     "keep": "The champion stays. The watch begins anew with the next outcomes.",
     "roll back": "Trigger the DAG champion_rollback: it asks for the version and for an approval.",
@@ -42,8 +44,19 @@ def what_to_do(review: Review) -> str:
 def headline(evidence: WatchEvidence) -> str:
     """The state of the watch in one sentence, for a page."""
     if evidence.due:
-        return "A review is due"
-    return "Quiet" if evidence.found.weeks else "Nothing to judge yet"
+        found = evidence.found
+        return f"A review is due: look at {', '.join(found.loudest)}, since {found.first_alarm}"
+    return evidence.sentence[:1].upper() + evidence.sentence[1:]
+
+
+def told_evidence(found: Prospective) -> str:
+    """The detector's evidence against what opens a review, in words that a person can weigh."""
+    times = found.evidence / found.needed
+    if times < 1:
+        return f"{found.evidence:.1f} of the {found.needed:.0f} that open a review"
+    if times < _VAST:
+        return f"{times:,.1f} times what opens a review"
+    return f"more than {_VAST:,} times what opens a review"
 
 
 def _plain(text: str) -> str:

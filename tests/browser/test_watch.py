@@ -79,7 +79,7 @@ def test_a_loss_opens_a_review_that_a_person_answers_and_nothing_else_happens(
     wait_for("the watch", lambda: newest_run(installation, WATCH).get("state") == "running", 300)
     waits(installation, WATCH, "review_alarm")
     page.goto(f"{installation.url}/plugin/promotion-reports/pneumo/watch")
-    ours(page).get_by_text("A review is due").wait_for()
+    ours(page).get_by_role("heading", name="A review is due: look at recall").wait_for()
     picture("watch-due")
     answer(page, installation, WATCH, "review_alarm", REASON)
     picture("watch-review")

@@ -1,5 +1,6 @@
 """What a reader of the pages sees."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -285,7 +286,10 @@ def test_the_watch_shows_its_evidence_on_one_page_and_escapes_what_senders_wrote
     assert pipeline.watch(Run(settings, story.store, "daily")) is not None
     page = reader.get("/pneumo/watch")
     assert page.status_code == 200
-    assert "A review is due" in page.text
+    assert page.text.lower().count("review is due") + page.text.lower().count("review due") == 1
+    assert "A review is due: look at recall" in page.text
+    assert "times what opens a review" in page.text
+    assert re.search(r"\d\.?\d*e[+-]?\d\d", page.text) is None, "a number that nobody can read"
     assert "champion_rollback" in page.text
     assert SCRIPT not in page.text
     assert "Unseen films" in page.text

@@ -30,7 +30,9 @@ def matrix_facts(store: "ObjectStore") -> dict[str, Any]:
 def watch_facts(store: "ObjectStore") -> dict[str, Any]:
     """What the page of the watch shows: the last evidence, in two reads."""
     from pneumo_tasks.monitoring.evidence import read_evidence
-    from pneumo_tasks.monitoring.note import headline
+    from pneumo_tasks.monitoring.note import headline, told_evidence
 
     found = read_evidence(store)
-    return {"evidence": found, "headline": headline(found) if found else ""}
+    if found is None:
+        return {"evidence": None}
+    return {"evidence": found, "headline": headline(found), "told_evidence": told_evidence(found.found)}
