@@ -10,7 +10,7 @@ from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.storage.proven_reads import Received, is_proven
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import S3Config, S3Store
 
 
 class Fetched(NamedTuple):
@@ -42,11 +42,16 @@ class ObjectReader:
         except ValueError:  # no credentials: the store says so in our words
             return cls(store, None)
         authority = authority_file(settings)
+        as_path = bool(settings.s3_endpoint) or "." in settings.bucket  # as boto3 has it
+        where: S3Config = {
+            "virtual_hosted_style_request": not as_path,
+            "region": region_of(settings, session),
+        }
+        if settings.s3_endpoint:  # None is refused
+            where["endpoint"] = settings.s3_endpoint
         fast = S3Store(
             settings.bucket,
-            endpoint=settings.s3_endpoint,
-            region=region_of(settings, session),
-            virtual_hosted_style_request=not settings.s3_endpoint,
+            config=where,
             credential_provider=provider,
             client_options={
                 "allow_http": True,

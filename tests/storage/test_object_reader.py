@@ -1,3 +1,7 @@
+import re
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, StorageUnavailable
@@ -54,3 +58,27 @@ def test_missing_credentials_are_named(settings: Settings, monkeypatch: pytest.M
     bare = settings.model_copy(update={"s3_access_key": None, "s3_secret_key": None})
     with pytest.raises(BadConfiguration, match="AWS_ACCESS_KEY_ID"):
         ObjectReader.connect(bare).read("film")
+
+
+@pytest.mark.parametrize("bucket", ["plain", "one.with.dots"])
+def test_both_ways_to_aws_ask_the_same_host(settings: Settings, bucket: str) -> None:
+    """A certificate of AWS holds for one label before its domain: a bucket with dots is a path."""
+    import obstore
+
+    aws = settings.model_copy(update={"s3_endpoint": None, "s3_region": "eu-central-1", "bucket": bucket})
+    reader = ObjectReader.connect(aws)
+    assert reader.fast is not None
+    fast = obstore.sign(reader.fast, "GET", "film", timedelta(minutes=1)).partition("?")[0]
+    host, path = ("s3", "one.with.dots/film") if "." in bucket else ("plain.s3", "film")
+    assert fast == f"https://{host}.eu-central-1.amazonaws.com/{path}"
+    reader.store.client.meta.events.register("before-send.s3.GetObject", tell_address)
+    with pytest.raises(Asked, match=re.escape(fast)):
+        reader.store.client.get_object(Bucket=bucket, Key="film")
+
+
+class Asked(Exception):
+    """The address of a request that is not sent."""
+
+
+def tell_address(request: Any, **_: object) -> None:
+    raise Asked(request.url)
