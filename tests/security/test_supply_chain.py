@@ -74,7 +74,7 @@ def test_checking_a_batch_needs_no_network_at_all(tmp_path: Path) -> None:
     assert told, done.stderr
 
 
-@pytest.mark.parametrize("role", ["sender", "pipeline", "reviewer", "reader", "deployment"])
+@pytest.mark.parametrize("role", ["sender", "pipeline", "scheduler", "reviewer", "reader", "deployment"])
 def test_each_role_may_do_its_work_and_nothing_else(role: str) -> None:
     policy = json.loads((PROJECT / "docker" / "policies" / f"{role}.json").read_text())
     allowed = [
@@ -93,5 +93,7 @@ def test_each_role_may_do_its_work_and_nothing_else(role: str) -> None:
     elif role in ("reader", "deployment"):
         assert writes == set()
         assert not any(place.startswith(("incoming", "validations", "register", "*")) for place in reads)
+    elif role == "scheduler":
+        assert writes == {"runs/*/stopped.json", "run-index/*"}
     elif role == "reviewer":
         assert not any(place.startswith(("incoming", "validations", "features", "*")) for place in writes)
