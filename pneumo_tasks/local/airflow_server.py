@@ -13,7 +13,7 @@ from pathlib import Path
 from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.seaweedfs import S3Server
-from pneumo_tasks.storage.local_disk import make_folder
+from pneumo_tasks.storage.local_disk import make_folder, open_log
 
 USERNAME = "admin"
 GPU_POOL = "gpu"
@@ -57,6 +57,9 @@ def airflow_environment(
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{api}/execution/",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
+        # Logs are for their owner alone, whatever the umask of the process that writes them.
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         # What nobody waits for is done seldom: an idle stack shall leave the cores to the tasks.
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
@@ -96,7 +99,7 @@ def launch(environment: Mapping[str, str], log: Path) -> int:
     beside_python = Path(sys.executable).parent
     ours = _airflow_of_ours(Path(environment["AIRFLOW_HOME"]), beside_python / "python")
     path = os.pathsep.join((str(ours), str(beside_python), environment.get("PATH", os.defpath)))
-    with log.open("ab") as output:
+    with open_log(log) as output:
         process = subprocess.Popen(
             [str(beside_python / "python"), "-m", "airflow", "standalone"],
             env={**environment, "PATH": path},

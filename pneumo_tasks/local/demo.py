@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--weights", default="", help="path, imagenet or random")
     given = parser.parse_args()
     console, place = Console(), Place()
+    os.umask(0o077)  # what lies below .local/ is for whoever started it
     chosen = _chosen_params()
     inherited = isolated()
     os.environ.clear()

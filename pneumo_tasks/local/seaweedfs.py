@@ -14,7 +14,7 @@ from pathlib import Path
 from pneumo_tasks.errors import BadConfiguration, StorageUnavailable
 from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.seaweedfs_security import write_security
-from pneumo_tasks.storage.local_disk import make_folder
+from pneumo_tasks.storage.local_disk import make_folder, open_log
 
 # Each bucket takes volumes of its own, seven at a time unless told; small buckets need one.
 _GROWTH = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
@@ -52,7 +52,7 @@ def start(folder: Path, *, patience: float = 60.0) -> S3Server:
         "-filer.disableHttp", f"-filer.localSocket={data / 'filer.sock'}", "-s3.iam=false",
         "-master.volumeSizeLimitMB=256", "-volume.max=20000", "-master.telemetry=false",
     ]  # fmt: skip
-    with (folder / "weed.log").open("ab") as log:
+    with open_log(folder / "weed.log") as log:
         process = subprocess.Popen(
             command,
             stdout=log,

@@ -23,7 +23,7 @@ from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
 from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.processes import StartedProcess, stop
-from pneumo_tasks.storage.local_disk import make_folder
+from pneumo_tasks.storage.local_disk import make_folder, open_log
 
 PROJECT = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
@@ -77,8 +77,7 @@ class Place:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the place while the stack is started or stopped; refuse where another command does."""
-        self.local.mkdir(parents=True, exist_ok=True)
-        with (self.local / "lock").open("w") as lock:
+        with open_log(make_folder(self.local) / "lock") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

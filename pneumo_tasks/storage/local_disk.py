@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from pneumo_tasks.errors import DiskUnusable, PneumoError
 
@@ -95,6 +96,13 @@ def make_folder(folder: Path) -> Path:
         with suppress(OSError):  # a read-only disk, which nobody else writes either
             folder.chmod(0o700)
     return folder
+
+
+def open_log(path: Path) -> BinaryIO:
+    """A file to write on at its end, for this user alone; one of an earlier time is closed to others."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path.open("ab")
 
 
 def discard(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Starting, refusing to start twice, and stopping: with the real servers, in a place of the test's own."""
 
+import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -98,6 +100,9 @@ def test_the_real_stack_starts_answers_and_stops_leaving_its_data(place: Place) 
         assert [line.split(":")[0] for line in describe(place)][:2] == ["SeaweedFS", "Airflow"]
         with pytest.raises(BadConfiguration, match="runs already"):
             up(place, "bucket", {})
+        _run_the_watch(place, stack)
+        assert _listening(stack) == _expected(stack)
+        assert _open_to_others(place.local) == []
         _kill_the_scheduler(place, stack)
         assert stack.is_running(), "the main process goes on"
         assert not is_well(place, stack, patience=0)
@@ -108,6 +113,48 @@ def test_the_real_stack_starts_answers_and_stops_leaving_its_data(place: Place) 
     assert not stack.leftovers()
     assert (place.local / "s3" / "identities.json").exists()
     assert read_environment(place.env) == values
+
+
+def _run_the_watch(place: Place, stack: Stack) -> None:
+    """A real run, so that every kind of file and socket of a run is there too."""
+    client = place.client(stack)
+    while client.dag("champion_watch") is None:
+        time.sleep(1)
+    client.unpause("champion_watch")
+    run_id = client.trigger("champion_watch", {}, "")
+    deadline = time.monotonic() + 240
+    while client.run_state("champion_watch", run_id) in ("queued", "running"):
+        assert time.monotonic() < deadline, "the watch did not end"
+        time.sleep(1)
+
+
+def _listening(stack: Stack) -> set[tuple[str, int]]:
+    """Every TCP socket that any process of the stack listens on; and no UDP at all."""
+    processes = [one for started in stack.processes for one in started.session()]
+    found = [socket for one in processes for socket in one.net_connections("inet")]
+    assert [one for one in found if one.type == socket.SOCK_DGRAM and not one.raddr] == []
+    return {(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN}
+
+
+def _expected(stack: Stack) -> set[tuple[str, int]]:
+    """The UI, the S3 door, and the store's own doors: test_neighbours.py knocks at each of them."""
+    weed = " ".join(psutil.Process(stack.processes[0].pid).cmdline())
+    http = {
+        name: int(re.findall(rf"-{name}.port=(\d+)", weed)[0]) for name in ("s3", "master", "volume", "filer")
+    }
+    ui = int(stack.ui.rsplit(":", 1)[1])
+    inner = {port + 10_000 for port in http.values()}
+    return {("127.0.0.1", port) for port in {ui, *http.values(), *inner}}
+
+
+def _open_to_others(folder: Path) -> list[str]:
+    """What anybody but its owner may read, write or enter; SeaweedFS opens its own volumes, in a closed folder."""
+    found = [folder, *folder.rglob("*")]
+    return [
+        f"{path.relative_to(folder)} {stat.S_IMODE(path.lstat().st_mode):o}"
+        for path in found
+        if not path.is_symlink() and path.lstat().st_mode & 0o077 and path.suffix != ".vif"
+    ]
 
 
 def _kill_the_scheduler(place: Place, stack: Stack) -> None:
