@@ -26,9 +26,10 @@ import psutil
 from PIL import Image, ImageOps
 
 from benchmarks.dicom_syntaxes import rates
+from pneumo_tasks.cores import available_cores
 from pneumo_tasks.films.imaging import decode_grey
 from pneumo_tasks.intake.containers.archives import Source
-from pneumo_tasks.intake.inspecting.inspectors import Assignment, available_cores, inspect_files
+from pneumo_tasks.intake.inspecting.inspectors import Assignment, inspect_files
 from pneumo_tasks.intake.judging import Known, apply_rules
 from pneumo_tasks.intake.rules.expectations import judge
 from pneumo_tasks.intake.rules.file_rules import file_rules

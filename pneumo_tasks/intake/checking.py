@@ -3,6 +3,7 @@
 It is the judgement of the validating task itself, against nothing known: no bucket and no network.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,7 @@ def check_path(
     """
     batch = Batch(batch_id=CHECKED, created_at=now(), split=split, images=0, unlabelled=unlabelled)
     try:
+        _check_name(path)
         contents = replace(contents_on_disk(path, split), unlabelled=unlabelled)
         if archive_in(path) is None:
             batch = batch.model_copy(update={"images": len(contents.files)})
@@ -109,6 +111,15 @@ def check_path(
         files=_files(facts, verdict, split),
     )
     return Checked(answer, verdict, facts)
+
+
+def _check_name(path: Path) -> None:
+    """BadBatch for a folder whose name is not text: neither tables nor datasheets can hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="replace")
+        raise BadBatch("the folder's own name is not UTF-8", where=shown, do="Rename it.") from None
 
 
 def _files(facts: pd.DataFrame, verdict: BatchVerdict, split: Split) -> list[FileCheck]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pneumo_tasks.cores import available_cores
 from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.seaweedfs import S3Server
@@ -33,7 +34,7 @@ def airflow_environment(
         "AIRFLOW__CORE__DAGS_FOLDER": str(project / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": str(max(2, os.cpu_count() or 2)),
+        "AIRFLOW__CORE__PARALLELISM": str(max(2, available_cores())),
         "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": "airflow.* pneumo_tasks.*",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),

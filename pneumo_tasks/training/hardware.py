@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pneumo_tasks.cores import available_cores
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
 
@@ -92,7 +93,7 @@ def prepare_hardware(settings: Settings) -> Hardware:
     return Hardware(
         "gpu" if gpus else "cpu",
         len(gpus),
-        os.cpu_count() or 1,
+        available_cores(),
         platform.machine(),
         chosen_precision(settings),
         tuple(f"GPU:{number}" for number in range(len(gpus))),

@@ -57,6 +57,12 @@ def test_a_path_that_is_not_there_ends_with_1(tmp_path: Path) -> None:
     assert "not a folder or archive" in answer["reasons"][0]
 
 
+def test_a_folder_whose_own_name_is_no_text_ends_with_1(tmp_path: Path) -> None:
+    code, answer = check(write(tmp_path / os.fsdecode(b"R\xf6ntgen"), good_files(4)))
+    assert (code, answer["state"]) == (1, "refused")
+    assert "not UTF-8" in answer["reasons"][0]
+
+
 def test_a_person_reads_sentences_and_may_have_the_page(tmp_path: Path) -> None:
     folder = write(tmp_path / "b", {**good_files(4), "NORMAL/IM-0900-0001.jpeg": b"<html>"})
     page = tmp_path / "sheet.html"

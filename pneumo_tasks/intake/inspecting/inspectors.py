@@ -4,6 +4,7 @@ import faulthandler
 import io
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -17,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from pneumo_tasks.cores import available_cores
 from pneumo_tasks.errors import BadData, DiskUnusable, ObjectMissing, WorkerLost
 from pneumo_tasks.films.imaging import Grey, Limits, decode_grey
 from pneumo_tasks.intake.containers.archives import NOT_SENT, Source
@@ -81,8 +83,7 @@ def inspect_files(
 
 def _inspected(assignment: Assignment, chunks: list[list[Source]], alone: bool = False) -> Iterator[Found]:
     broken: list[list[Source]] = []
-    with _workers(sum(map(len, chunks)), alone, assignment.on_disk) as pool:
-        _must_start(pool)
+    with _started(sum(map(len, chunks)), alone, assignment.on_disk) as pool:
         futures = {pool.submit(_inspect_chunk, assignment, chunk): chunk for chunk in chunks}
         for future in as_completed(futures):
             try:
@@ -109,22 +110,20 @@ def _workers(files: int, alone: bool, on_disk: bool = False) -> ProcessPoolExecu
     return ProcessPoolExecutor(needed, context, initializer=_settle, initargs=(dict(os.environ),))
 
 
-def _must_start(pool: ProcessPoolExecutor) -> None:
-    """A process that cannot even start says nothing about any file."""
+def _started(files: int, alone: bool, on_disk: bool) -> ProcessPoolExecutor:
+    """The processes, one of which has answered: one that cannot even start says nothing about any file."""
     try:
+        pool = _workers(files, alone, on_disk)
         pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, OSError) as error:  # OSError: the server that forks them did not start either
         raise WorkerLost(
             "the processes that decode images do not start",
-            do="Read the traceback in front of this line, and look at the worker's memory.",
+            where=sys.executable,
+            found=str(error)[:200],
+            do="Read the traceback in front of this line, and look at the worker's memory, its limit of "
+            "processes, and whether this user may run that interpreter.",
         ) from error
-
-
-def available_cores() -> int:
-    """The cores that this process may use: a container's share too, where it is a quota of time."""
-    from joblib import cpu_count
-
-    return int(cpu_count())
+    return pool
 
 
 def _settle(environment: dict[str, str]) -> None:
