@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -37,7 +38,21 @@ def load_artefact(path: Path) -> Any:
             "the model does not load in safe mode",
             where=str(path),
             found=f"{type(error).__name__}: {str(error)[:300]}",
+            do=_written_by_a_newer_keras(path, keras.__version__),
         ) from error
+
+
+def _written_by_a_newer_keras(path: Path, ours: str) -> str:
+    """What to do where the file says that a newer Keras wrote it; empty where it does not."""
+    with zipfile.ZipFile(path) as file, suppress(KeyError, ValueError, AttributeError):
+        theirs = str(json.loads(file.read("metadata.json")).get("keras_version"))
+        if _release(theirs) > _release(ours):
+            return f"It was written by Keras {theirs}, and this is {ours}: read it where that is installed."
+    return ""
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def _refuse_oversized(path: Path) -> None:

@@ -1,8 +1,13 @@
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.training.model.artefact import Traced, load_artefact, score_images
 from tests.evaluation.story import save_model
 
@@ -35,3 +40,30 @@ def test_a_model_is_traced_once_whatever_the_sizes_and_numbers_of_the_films(
     assert len(counted) == 1
     assert found == pytest.approx(alone, abs=1e-6)
     assert Traced.of(model) is Traced.of(model)
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]], member: str) -> Path:
+    """The same file with one of its documents changed."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    members[member] = json.dumps(change(json.loads(members[member]))).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, body in members.items():
+            file.writestr(name, body)
+    return path
+
+
+def test_a_file_of_the_next_keras_is_read_where_ours_understands_it_else_its_writer_is_named(
+    tmp_path: Path,
+) -> None:
+    films = [np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)]
+    save_model(tmp_path / "model.keras", 12.0, 0.0, -6.0)
+    expected = score_images(load_artefact(tmp_path / "model.keras"), films)
+    later = rewritten(
+        tmp_path / "model.keras", lambda told: told | {"keras_version": "3.99.0"}, "metadata.json"
+    )
+    assert score_images(load_artefact(later), films) == pytest.approx(expected)
+    unknown = {"class_name": "OfTheNextMinor", "module": "keras.layers", "registered_name": "OfTheNextMinor"}
+    rewritten(later, lambda config: config | unknown, "config.json")
+    with pytest.raises(CorruptArtefact, match=r"written by Keras 3\.99\.0, and this is 3\."):
+        load_artefact(later)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pneumo_tasks.errors import CorruptArtefact
@@ -31,6 +32,9 @@ def test_both_files_say_the_same_about_films_of_any_size(
     ]
     loaded = load_artefact(keras_file)
     assert onnx_export.export_onnx(loaded, path, films) <= 1e-4
+    declared = onnx.load(path)
+    assert declared.ir_version <= 8, "older runtimes refuse the file by its IR alone"
+    assert {one.domain: one.version for one in declared.opset_import}[""] == onnx_export.OPSET
     other = [rng.integers(0, 256, (90, 120), dtype=np.uint8) for _ in range(3)]
     expected = score_images(loaded, other)
     np.testing.assert_allclose(onnx_export.score_onnx(path, other), expected, atol=1e-4)
