@@ -12,6 +12,7 @@ from typing import Any
 
 from pneumo_airflow.connection import connection_settings
 from pneumo_airflow.stages import CLOSING_TASK, DAG_ID, open_store
+from pneumo_airflow.stuck_tasks import why_stuck
 from pneumo_tasks.errors import ObjectMissing, PneumoError
 from pneumo_tasks.promotion.runs.runs import RunSummary
 from pneumo_tasks.promotion.runs.state import UNSETTLED
@@ -76,7 +77,11 @@ def as_airflow_says(runs: Iterable[RunSummary]) -> list[RunSummary]:
     runs = list(runs)
     open_runs = [run.run_id for run in runs if run.state in (*UNSETTLED, "lost-contact")]
     said = _ask_airflow(open_runs) if open_runs else {}
-    return [_corrected(run, *said[run.run_id]) if run.run_id in said else run for run in runs]
+    found = [_corrected(run, *said[run.run_id]) if run.run_id in said else run for run in runs]
+    stuck = why_stuck([run.run_id for run in found if run.state == "running"])
+    return [
+        run.model_copy(update={"reason": stuck[run.run_id]}) if run.run_id in stuck else run for run in found
+    ]
 
 
 def _ask_airflow(run_ids: list[str]) -> dict[str, tuple[str, Any]]:

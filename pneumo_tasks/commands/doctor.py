@@ -95,6 +95,7 @@ def examine() -> Iterator[DoctorLine]:
     yield _checked("backbone weights", lambda: _weights(settings, connect()))
     yield _checked("gpu", lambda: _gpu(settings))
     yield _airflow()
+    yield _checked("airflow pool", lambda: _pool(settings))
 
 
 def _checked(name: str, look: Callable[[], str], vital: bool = False) -> DoctorLine:
@@ -194,3 +195,21 @@ def _airflow() -> DoctorLine:
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return DoctorLine(name, True, "not needed: the environment has credentials, for a task without one")
     return DoctorLine(name, False, "no AWS_ACCESS_KEY_ID here; DAGs need the connection pneumo_s3")
+
+
+def _pool(settings: Settings) -> str:
+    """Without its pool a training waits until the run's time is over, and Airflow says no word."""
+    from pneumo_tasks.commands.announcing import find_airflow
+    from pneumo_tasks.local.airflow_server import GPU_POOL
+
+    try:
+        airflow = find_airflow(settings)
+    except BadConfiguration:
+        return "not asked: no Airflow is named here (PNEUMO_AIRFLOW_URL)"
+    slots = airflow.pool_slots(GPU_POOL)
+    if slots is None:
+        raise BadConfiguration(
+            f"Airflow has no pool {GPU_POOL}: no training can begin", where=airflow.url,
+            do=f'airflow pools set {GPU_POOL} 1 "One training at a time"',
+        )  # fmt: skip
+    return f"{GPU_POOL} at {airflow.url}, {slots} training(s) at a time"

@@ -39,8 +39,13 @@ class AirflowClient:
         report = answer.json()
         return all((report.get(name) or {}).get("status") == "healthy" for name in _COMPONENTS)
 
+    def pool_slots(self, name: str) -> int | None:
+        """How many tasks the pool lets work at a time (-1: any number); None where there is no such pool."""
+        found = self._call("GET", f"/pools/{name}", allowed=(404,))
+        return None if found is None else int(found["slots"])
+
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        if self._call("GET", f"/pools/{name}", allowed=(404,)) is None:
+        if self.pool_slots(name) is None:
             self._call("POST", "/pools", {"name": name, "slots": slots, "description": description})
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:

@@ -1,5 +1,7 @@
 """What an operator or Airflow does to a run, and what its note, the pages and the bucket then say."""
 
+from datetime import timedelta
+
 import pendulum
 import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
@@ -13,7 +15,7 @@ from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
 from pneumo_tasks.promotion.waiting import ask
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-from tests.dags.stepped import SteppedAirflow, SteppedRun
+from tests.dags.stepped import SteppedAirflow, SteppedRun, timezone_now
 
 # Its runs and assets stay in the database of the process, which the tests of the pages share.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -106,8 +108,6 @@ def test_the_pages_ask_airflow_where_the_bucket_was_not_told(
 def test_a_run_that_was_silent_goes_on_where_airflow_says_so(
     run: SteppedRun, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
-
     monkeypatch.setattr("pneumo_tasks.promotion.runs.state.SILENCE", timedelta(seconds=-1))
     found, page, _ = seen(run, store)
     assert found.state == "lost-contact"
@@ -122,6 +122,30 @@ def test_nothing_is_built_on_a_task_that_was_only_marked_as_successful(
     found = seen(run, store)[0]
     assert found.state == "failed"
     assert "assemble_dataset handed nothing over" in found.reason
+
+
+def test_a_task_without_its_pool_or_its_worker_is_named_while_the_run_goes_on(
+    stepped: SteppedAirflow, store: ObjectStore, phantoms: None
+) -> None:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    stepped.api.delete("/api/v2/pools/gpu")
+    run = stepped.trigger(DAG)
+    run.go_on(until="extract_features")
+    _, page, own = seen(run, store)
+    for text in (page, own):
+        assert "extract_features cannot begin: Airflow has no pool gpu" in text
+        assert "airflow pools set gpu 1" in text
+    stepped.call("POST", "/pools", {"name": "gpu", "slots": 1, "description": ""})
+    assert "cannot begin" not in seen(run, store)[2]
+    with create_session() as session:
+        mine = (TaskInstance.run_id == run.run_id, TaskInstance.task_id == "extract_features")
+        then = timezone_now() - timedelta(minutes=11)
+        session.execute(update(TaskInstance).where(*mine).values(state="queued", queued_dttm=then))
+    assert "for a worker of the queue gpu" in seen(run, store)[2]
+    assert stepped.api.delete("/api/v2/pools/gpu").status_code == 204
 
 
 @pytest.mark.parametrize("run_id", ["_x", "~x", "retry:1", "retry+1"])

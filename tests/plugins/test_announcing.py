@@ -7,6 +7,7 @@ from pneumo_airflow import assets
 from pneumo_tasks import journal
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.commands.announcing import ASSET, announce_batch, find_airflow
+from pneumo_tasks.commands.doctor import DoctorLine, examine
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.intake.sent.batches import Batch
 from pneumo_tasks.local.airflow_client import AirflowClient
@@ -61,3 +62,22 @@ def test_where_there_is_no_airflow_nothing_is_announced(
     )
     assert find_airflow(named).url == "https://airflow.example.org/af"
     assert (assets.BATCH.name, assets.OUTCOMES.name) == (announcing.ASSET, announcing.OUTCOMES)
+
+
+def test_a_pool_that_is_missing_is_a_line_of_the_doctor(
+    airflow: AirflowClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line() -> DoctorLine:
+        (found,) = [found for found in examine() if found.name == "airflow pool"]
+        return found
+
+    monkeypatch.setattr(announcing, "find_airflow", lambda _: airflow)
+    airflow._call("DELETE", "/pools/gpu", allowed=(404,))
+    assert not line().good
+    assert 'airflow pools set gpu 1 "One training at a time"' in line().seen
+    airflow.ensure_pool("gpu", 2, "two accelerators")
+    try:
+        assert line().good
+        assert "2 training(s) at a time" in line().seen
+    finally:
+        airflow._http.delete("/api/v2/pools/gpu")
