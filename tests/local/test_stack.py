@@ -148,7 +148,7 @@ def _expected(stack: Stack) -> set[tuple[str, int]]:
 
 
 def _open_to_others(folder: Path) -> list[str]:
-    """What anybody but its owner may read, write or enter; SeaweedFS opens its own volumes, in a closed folder."""
+    """What others may read, write or enter; SeaweedFS opens its own volumes, in a closed folder."""
     found = [folder, *folder.rglob("*")]
     return [
         f"{path.relative_to(folder)} {stat.S_IMODE(path.lstat().st_mode):o}"
