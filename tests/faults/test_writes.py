@@ -7,12 +7,18 @@ import pytest
 
 from pneumo_tasks.errors import BadBatch, BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
 from pneumo_tasks.intake.sent.batches import upload_batch
+from pneumo_tasks.promotion.registry import ledger, ledger_copy
+from pneumo_tasks.promotion.registry.pointer import read_pointer, try_move_pointer
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from tests.faults import proxy as faults
 from tests.faults.proxy import Fault, Proxy, Request, always, once, writes_of
 from tests.intake.films import good_files, write
 
+PROMOTED = ledger.NewEntry(
+    kind="promoted", version="v1", sha256="0" * 64, replaces=0, attempt="a", by="the gate", reason="passed"
+)
 LARGE = bytes(range(256)) * 40_000  # above 8 MiB: boto3 sends it in parts
 
 
@@ -112,3 +118,40 @@ def test_an_upload_whose_last_answer_is_lost_or_that_is_done_again_is_one_batch(
     for other, split in ((folder, "test"), (write(tmp_path / "others", good_files(4, start=50)), "train")):
         with pytest.raises(BadBatch, match="of other files has this id"):
             upload_batch(settings, store, other, "monday", split)
+
+
+def test_a_ledger_in_which_somebody_is_always_faster_is_told_so(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
+) -> None:
+    proxy.rule = always(faults.refused(412, "PreconditionFailed"), enters_the_ledger)
+    with pytest.raises(StorageUnavailable, match="attempts met another writer"):
+        ledger.append(store_behind, PROMOTED)
+    assert ledger.read_ledger(store) == []
+
+
+def test_a_pointer_that_cannot_be_written_is_no_promotion(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
+) -> None:
+    entry = ledger.append(store, PROMOTED)
+    proxy.rule = always(faults.refused(412, "PreconditionFailed"), writes_of(layout.CHAMPION))
+    assert not try_move_pointer(store_behind, entry, None)
+    proxy.rule = always(faults.refused(503, "SlowDown"), writes_of(layout.CHAMPION))
+    with pytest.raises(StorageUnavailable):
+        try_move_pointer(store_behind, entry, None)
+    assert read_pointer(store) == (None, None)
+
+
+def test_nobody_waits_for_the_copy_of_the_ledger(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
+) -> None:
+    proxy.rule = always(faults.refused(403, "AccessDenied"), writes_of(layout.LEDGER_COPY))
+    for number in range(12):
+        ledger.append(store_behind, PROMOTED.model_copy(update={"attempt": str(number), "replaces": None}))
+    assert len(ledger.read_ledger(store_behind)) == 12
+    assert not ledger_copy.keep_copy(store_behind)
+    proxy.rule = None
+    assert ledger_copy.keep_copy(store_behind)
+
+
+def enters_the_ledger(request: Request) -> bool:
+    return request.method == "PUT" and request.key.startswith(layout.LEDGER)
