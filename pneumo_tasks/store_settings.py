@@ -18,6 +18,9 @@ class StoreSettings(BaseSettings):
 
     s3_endpoint: Address | None = Field(None, description="URL of the S3 server; empty means AWS")
     s3_region: str | None = Field(None, description="Empty: boto3's own chain, then us-east-1")
+    s3_addressing: Literal["path", "virtual"] = Field(
+        "path", description="At an endpoint: the bucket stands in the path, or (virtual) in the host's name"
+    )
     bucket: str = Field("pneumo", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     s3_access_key: SecretStr | None = Field(None, description="only where the AWS variables do not serve")
     s3_secret_key: SecretStr | None = None

@@ -42,16 +42,9 @@ class ObjectReader:
         except ValueError:  # no credentials: the store says so in our words
             return cls(store, None)
         authority = authority_file(settings)
-        as_path = bool(settings.s3_endpoint) or "." in settings.bucket  # as boto3 has it
-        where: S3Config = {
-            "virtual_hosted_style_request": not as_path,
-            "region": region_of(settings, session),
-        }
-        if settings.s3_endpoint:  # None is refused
-            where["endpoint"] = settings.s3_endpoint
         fast = S3Store(
             settings.bucket,
-            config=where,
+            config=_address(settings, region_of(settings, session)),
             credential_provider=provider,
             client_options={
                 "allow_http": True,
@@ -94,3 +87,14 @@ class ObjectReader:
             return None
         recorded = answer.attributes.get("sha256")
         return Received(body, etag, {"sha256": str(recorded)} if recorded else {})
+
+
+def _address(settings: Settings, region: str) -> "S3Config":
+    """Where obstore asks for the bucket: at the same host and path as boto3."""
+    if not settings.s3_endpoint:  # the certificate of AWS covers one label before its domain
+        return {"region": region, "virtual_hosted_style_request": "." not in settings.bucket}
+    if settings.s3_addressing == "path":
+        return {"region": region, "virtual_hosted_style_request": False, "endpoint": settings.s3_endpoint}
+    scheme, host = settings.s3_endpoint.split("://", 1)
+    endpoint = f"{scheme}://{settings.bucket}.{host}"
+    return {"region": region, "virtual_hosted_style_request": True, "endpoint": endpoint}

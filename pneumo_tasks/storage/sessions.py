@@ -28,7 +28,7 @@ def open_client(settings: Settings) -> "S3Client":
         log.warning("%s is not encrypted: whoever is on the way reads along", settings.s3_endpoint)
     session, authority = open_session(settings), authority_file(settings)
     config = Config(
-        s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+        s3={"addressing_style": settings.s3_addressing} if settings.s3_endpoint else {},
         retries={"mode": "standard", "max_attempts": 4},
         connect_timeout=5,
         read_timeout=60,

@@ -60,20 +60,33 @@ def test_missing_credentials_are_named(settings: Settings, monkeypatch: pytest.M
         ObjectReader.connect(bare).read("film")
 
 
-@pytest.mark.parametrize("bucket", ["plain", "one.with.dots"])
-def test_both_ways_to_aws_ask_the_same_host(settings: Settings, bucket: str) -> None:
-    """A certificate of AWS holds for one label before its domain: a bucket with dots is a path."""
+ENDPOINT = "http://store.hospital:9000"
+ADDRESSES = {
+    "AWS": ({"bucket": "films", "s3_endpoint": None}, "https://films.s3.eu-central-1.amazonaws.com/"),
+    # A certificate of AWS holds for one label before its domain.
+    "AWS, with dots": (
+        {"bucket": "a.b", "s3_endpoint": None},
+        "https://s3.eu-central-1.amazonaws.com/a.b/",
+    ),
+    "path": ({"bucket": "films", "s3_endpoint": ENDPOINT}, f"{ENDPOINT}/films/"),
+    "virtual": (
+        {"bucket": "films", "s3_endpoint": ENDPOINT, "s3_addressing": "virtual"},
+        "http://films.store.hospital:9000/",
+    ),
+}
+
+
+@pytest.mark.parametrize(("chosen", "expected"), ADDRESSES.values(), ids=ADDRESSES)
+def test_both_ways_ask_the_same_host(settings: Settings, chosen: dict[str, Any], expected: str) -> None:
     import obstore
 
-    aws = settings.model_copy(update={"s3_endpoint": None, "s3_region": "eu-central-1", "bucket": bucket})
-    reader = ObjectReader.connect(aws)
+    reader = ObjectReader.connect(settings.model_copy(update={"s3_region": "eu-central-1", **chosen}))
     assert reader.fast is not None
     fast = obstore.sign(reader.fast, "GET", "film", timedelta(minutes=1)).partition("?")[0]
-    host, path = ("s3", "one.with.dots/film") if "." in bucket else ("plain.s3", "film")
-    assert fast == f"https://{host}.eu-central-1.amazonaws.com/{path}"
+    assert fast == f"{expected}film"
     reader.store.client.meta.events.register("before-send.s3.GetObject", tell_address)
     with pytest.raises(Asked, match=re.escape(fast)):
-        reader.store.client.get_object(Bucket=bucket, Key="film")
+        reader.store.client.get_object(Bucket=chosen["bucket"], Key="film")
 
 
 class Asked(Exception):
