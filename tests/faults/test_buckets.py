@@ -1,20 +1,26 @@
 """Buckets that keep, lock or encrypt: each works, or is refused by name before a run begins."""
 
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from pneumo_tasks import pipeline
 from pneumo_tasks.commands.doctor import examine
 from pneumo_tasks.errors import BadConfiguration, UnsafeStore
 from pneumo_tasks.intake.sent.batches import upload_batch
+from pneumo_tasks.local import seaweedfs
+from pneumo_tasks.local.processes import StartedProcess, stop
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.local_disk import make_folder
+from pneumo_tasks.storage.object_reader import ObjectReader
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.fitting.checkpoints import Checkpoint, Checkpoints
 from tests.evaluation.fixtures import tiny_models as tiny_models
@@ -139,3 +145,45 @@ def test_a_training_keeps_its_checkpoints_where_nothing_may_be_deleted(
 def test_a_key_without_its_kind_of_encryption_is_refused() -> None:
     with pytest.raises(BadConfiguration, match="s3_kms_key belongs to"):
         Settings.load({"s3_kms_key": "key"})
+
+
+@pytest.fixture
+def own_key(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """A server with keys of its own, of which each write has to name one."""
+    folder = make_folder(tmp_path / "s3")
+    access_key, secret_key = seaweedfs._credentials(folder / "identities.json")
+    known = json.loads((folder / "identities.json").read_text())
+    keys = {"type": "local", "enableOnDemandCreate": True}
+    known["kms"] = {"default_provider": "ours", "providers": {"ours": keys}}
+    (folder / "identities.json").write_text(json.dumps(known))
+    server = seaweedfs.start(folder)
+    yield settings.model_copy(
+        update={
+            "s3_endpoint": server.endpoint,
+            "s3_access_key": SecretStr(access_key),
+            "s3_secret_key": SecretStr(secret_key),
+            "s3_encryption": "aws:kms",
+            "s3_kms_key": "films",
+        }
+    )
+    stop(StartedProcess.of("SeaweedFS", server.pid), 3)
+
+
+def test_every_write_is_under_the_key_that_is_named_and_is_read_both_ways(
+    own_key: Settings, tmp_path: Path
+) -> None:
+    store = ObjectStore.connect(own_key)
+    store.ensure_bucket()
+    (tmp_path / "large").write_bytes(random.Random(1).randbytes(9 * 2**20))  # sent in parts
+    digest = store.upload("large", tmp_path / "large")
+    store.put("small", b"a film")
+    store.put_once("once", b"evidence")
+    store.client.put_object(Bucket=store.bucket, Key="foreign", Body=b"nobody recorded its digest")
+    store.check_conditional_writes()
+    for key in ("large", "small", "once", "foreign"):
+        kept = store.client.head_object(Bucket=store.bucket, Key=key)
+        assert (kept["ServerSideEncryption"], kept["SSEKMSKeyId"]) == ("aws:kms", "films")
+    store.download("large", tmp_path / "copy", digest)
+    reader = ObjectReader.connect(own_key)
+    for key in ("small", "once", "foreign"):  # the ETag of such an object is no MD5
+        assert reader.read(key).body == store.read(key)
