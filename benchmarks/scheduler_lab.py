@@ -37,7 +37,8 @@ def _held(run, snapshot_id):
         import tensorflow
         _told.with_name("held").write_text(str(os.getpid()))
         _told.unlink()
-        ctypes.PyDLL(None).sleep(900)  # in C, and without giving the interpreter back
+        lock, libc = ctypes.create_string_buffer(64), ctypes.PyDLL(None)
+        libc.pthread_mutex_lock(lock), libc.pthread_mutex_lock(lock)  # in C, for ever, whatever the signal
     return _train(run, snapshot_id)
 _pipeline.train = _held
 """

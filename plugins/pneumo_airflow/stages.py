@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from pneumo_airflow.connection import connection_settings as connection_settings
 from pneumo_airflow.connection import find_connection
+from pneumo_airflow.hung_tasks import end_where_it_hangs
 from pneumo_airflow.links import page_url
 from pneumo_tasks import journal
 from pneumo_tasks.errors import FinalError, RetryableError
@@ -76,7 +77,9 @@ class RunningTask:
 def running_task() -> RunningTask:
     """The task that is running now, with its run opened."""
     allow_children()
-    return opened(get_current_context())
+    context = get_current_context()
+    end_where_it_hangs(context)
+    return opened(context)
 
 
 def handed(value: Handed | None, by: str) -> Handed:
