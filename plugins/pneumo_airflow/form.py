@@ -41,6 +41,7 @@ TITLES = {
     "require_approval": "A person has to approve",
 }
 
+MOST_BYTES = 2**20  # of a trigger; Airflow itself would parse any number
 _RULES = ("type", "minimum", "maximum", "exclusiveMinimum", "pattern", "enum", "items")
 
 Message = MutableMapping[str, Any]
@@ -106,14 +107,17 @@ class TriggerCheck:
         if not _triggers_our_dag(scope):
             await self.app(scope, receive, send)
             return
-        messages = [await receive()]
-        while messages[-1].get("more_body"):
-            messages.append(await receive())
-        body = b"".join(message.get("body", b"") for message in messages)
-        problem = _problem(body) or await run_in_threadpool(_loosened, body)
-        if problem:
-            await JSONResponse({"detail": problem}, 400)(scope, receive, send)
+        messages = await _received(receive)
+        if messages is None:
+            said = f"a trigger has at most {MOST_BYTES} bytes: name batches by a run's param `batches`"
+            await JSONResponse({"detail": said}, 413)(scope, receive, send)
             return
+        if await may_trigger(scope):  # Airflow refuses the others, and tells them nothing
+            body = b"".join(message.get("body", b"") for message in messages)
+            problem = _problem(body) or await run_in_threadpool(_loosened, body)
+            if problem:
+                await JSONResponse({"detail": problem}, 400)(scope, receive, send)
+                return
         pending = iter(messages)
 
         async def again() -> Message:
@@ -123,12 +127,49 @@ class TriggerCheck:
 
 
 def _triggers_our_dag(scope: Mapping[str, Any]) -> bool:
-    """Only of callers with a login of some kind: Airflow refuses the others, and tells them nothing."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
-    if not scope["path"].rstrip("/").endswith(f"/api/v2/dags/{DAG_ID}/dagRuns"):
+    return bool(scope["path"].rstrip("/").endswith(f"/api/v2/dags/{DAG_ID}/dagRuns"))
+
+
+async def _received(receive: Receive) -> list[Message] | None:
+    """The whole body, before anybody parses it; None as soon as it is larger than any trigger is."""
+    messages, size = [await receive()], 0
+    while (size := size + len(messages[-1].get("body", b""))) <= MOST_BYTES:
+        if not messages[-1].get("more_body"):
+            return messages
+        messages.append(await receive())
+    return None
+
+
+async def may_trigger(scope: MutableMapping[str, Any]) -> bool:
+    """Whether Airflow knows the caller and lets them start runs of our DAG."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+    from airflow.api_fastapi.core_api.security import resolve_user_from_token
+    from airflow.models.dag import DagModel
+    from fastapi import HTTPException
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+
+    request = Request(scope)
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    token = given if scheme.lower() == "bearer" else request.cookies.get(COOKIE_NAME_JWT_TOKEN)
+    try:
+        user = await resolve_user_from_token(token)
+    except (HTTPException, ValueError, LookupError, TypeError):  # Airflow says itself what is wrong with it
         return False
-    return any(name in (b"authorization", b"cookie") for name, _ in scope["headers"])
+
+    def asked() -> bool:
+        details = DagDetails(id=DAG_ID, team_name=DagModel.get_team_name(DAG_ID))
+        manager = get_auth_manager()
+        entity = DagAccessEntity.RUN
+        return bool(
+            manager.is_authorized_dag(method="POST", access_entity=entity, details=details, user=user)
+        )
+
+    return await run_in_threadpool(asked)
 
 
 def _problem(body: bytes) -> str:

@@ -45,7 +45,7 @@ def send_notice(context: Mapping[str, Any], subject: str, text: str, url: str = 
     for channel, make in _channels():
         try:
             make()(facts)
-        except Exception:
+        except (Exception, SystemExit):  # a class of others may end in anything
             log.exception("no notice by %s: %s", channel, subject)
         else:
             told += 1

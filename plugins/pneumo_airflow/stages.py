@@ -203,17 +203,23 @@ def started_by(context: Mapping[str, Any]) -> str:
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Failure callback: tell people, and write into the run why, so that it can be read without Airflow."""
+    """Failure callback: write into the run why, so that it can be read without Airflow, and tell people.
+
+    What is written does not wait for a channel, and a channel does not wait for a bucket that is away.
+    """
     from pneumo_airflow.notices import send_notice
 
     closing = (context["ti"].dag_id, context["ti"].task_id) == (DAG_ID, CLOSING_TASK)
     if closing and isinstance(context.get("exception"), AirflowFailException):
         return  # it says of the run what was told and written before
     run_id, task, reason = context["run_id"], context["ti"].task_id, why_failed(context)
-    send_notice(context, f"Pneumo: {task} failed", f"{run_id}: {reason}", page_url("run", run_id=run_id))
-    if context["ti"].dag_id == DAG_ID and not closing and not run_id.startswith(layout.COMPARED):
-        store, failed = open_store(Settings.load(connection_settings())), attempt(context)
-        journal.record_failure(store, run_id, task, reason, failed.place, failed.number)
+    try:
+        if context["ti"].dag_id == DAG_ID and not closing and not run_id.startswith(layout.COMPARED):
+            store, failed = open_store(Settings.load(connection_settings())), attempt(context)
+            journal.record_failure(store, run_id, task, reason, failed.place, failed.number)
+    finally:
+        url = page_url("run", run_id=run_id)
+        send_notice(context, f"Pneumo: {task} failed", f"{run_id}: {reason}", url)
 
 
 def why_failed(context: Mapping[str, Any]) -> str:

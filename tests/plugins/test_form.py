@@ -6,7 +6,7 @@ import pytest
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
-from pneumo_airflow.form import check_params, run_params
+from pneumo_airflow.form import MOST_BYTES, check_params, run_params
 from pneumo_airflow.form_bounds import FormBounds
 from pneumo_airflow.stages import DAG_ID
 from pneumo_tasks.errors import BadConfiguration
@@ -80,6 +80,43 @@ def test_every_other_request_passes_the_check_untouched(admin: TestClient, anony
     del anonymous.headers["Authorization"]
     anonymous.cookies.clear()
     assert anonymous.post(TRIGGER, json={"conf": {"recipe": "alexnet"}}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        {"Cookie": "_token=made-up"},
+        {"Cookie": "x=1"},
+        {"Authorization": "Bearer a.b.c"},
+        {"Authorization": "Basic eA=="},
+    ],
+    ids=["a cookie", "another cookie", "a token", "a password"],
+)
+def test_a_made_up_login_is_told_no_setting_and_no_protocol(
+    anonymous: TestClient, monkeypatch: pytest.MonkeyPatch, made_up: dict[str, str]
+) -> None:
+    monkeypatch.setenv("PNEUMO_MIN_RECALL", "forty-two")
+    for conf in ({"recipe": "alexnet"}, {"force": True}, {"x": 1}):
+        answer = anonymous.post(TRIGGER, json={"logical_date": None, "conf": conf}, headers=made_up)
+        assert answer.status_code in (401, 403)
+        assert not any(word in answer.text for word in ("recipe", "min_recall", "forty-two", "params"))
+
+
+def test_who_may_read_and_not_trigger_is_refused_by_airflow_alone(reader: TestClient) -> None:
+    answer = reader.post(TRIGGER, json={"logical_date": None, "conf": {"recipe": "alexnet"}})
+    assert answer.status_code == 403
+    assert "recipe" not in answer.text
+
+
+def test_a_trigger_is_not_parsed_before_its_size_is_known(admin: TestClient, anonymous: TestClient) -> None:
+    body = b'{"logical_date": null, "conf": {}' + b" " * MOST_BYTES + b"}"
+    answer = admin.post(TRIGGER, content=body)
+    assert answer.status_code == 413
+    assert str(MOST_BYTES) in answer.json()["detail"]
+    pieces = (b" " * 2**16 for _ in range(2**14))  # a gigabyte, of which the first is read
+    assert admin.post(TRIGGER, content=pieces).status_code == 413
+    del anonymous.headers["Authorization"]
+    assert anonymous.post(TRIGGER, content=body).status_code == 413
 
 
 @pytest.mark.parametrize(("run_id", "said"), [("compare.20261126.vgg16", "reserved"), (":" * 100, "run id")])

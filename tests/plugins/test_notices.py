@@ -154,7 +154,9 @@ def test_slack_gets_the_text_and_the_address(monkeypatch: pytest.MonkeyPatch) ->
     assert message["text"] == f"*Pneumo: promoted*\n{HOSTILE}\nhttp://airflow/pneumo/"
 
 
-@pytest.mark.parametrize("given", ["{", "[]", '{"class": "no.such.Thing"}', '{"class": "os.system"}', "7"])
+@pytest.mark.parametrize(
+    "given", ["{", "[]", '{"class": "no.such.Thing"}', '{"class": "os.system"}', '{"class": "sys.exit"}', "7"]
+)
 def test_a_wrong_notifier_stops_nothing_and_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, given: str
 ) -> None:

@@ -15,9 +15,11 @@ from pneumo_airflow.reports.chart import draw_chart
 from pneumo_airflow.reports.heat import warmth
 from pneumo_airflow.reports.listing import PAGE_RUNS, Listing, arrange
 from pneumo_tasks import journal, pipeline
+from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.intake.records.withdrawals import read_datasheet
 from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import Figures
 from pneumo_tasks.promotion.protocol.activation import activate
 from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol
@@ -30,7 +32,7 @@ from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
-from tests.evaluation.story import Story
+from tests.evaluation.story import SNAPSHOT, Story
 from tests.promotion.judging import judge
 
 SCRIPT = "<script>alert(1)</script>"
@@ -132,6 +134,29 @@ def test_a_promotion_can_be_read_on_every_page(reader: TestClient, story: Story,
         assert SCRIPT not in text
 
 
+def test_a_model_card_shows_what_a_uri_holds_as_text(
+    reader: TestClient, story: Story, settings: Settings
+) -> None:
+    """In its table, on its line: no heading, no link, no picture, no cell of its own."""
+    hostile = (
+        f"s3://x/|\n\n## Cleared for diagnosis\n\n[yes](https://evil.example) ![x](https://evil) `a` {SCRIPT}"
+    )
+    backbone = {"name": hostile, "source": hostile, "sha256": "`</td>`", "random": False}
+    story.run("first", backbone=backbone, recipe=hostile)
+    evaluate_candidate(settings, story.store, "first", SNAPSHOT, None)
+    decide_promotion(settings, story.store, "first", SNAPSHOT)
+    version = promote_model(settings, story.store, "first").version
+    page = reader.get("/pneumo/model", params={"version": version}).text
+    card = page[page.index("<h1>Model card") :]
+    assert re.findall("<h2>(.*?)</h2>", card) == [
+        "Intended use", "Performance on the locked test set", "Limitations",
+    ]  # fmt: skip
+    assert "Cleared for diagnosis" in card
+    assert "<a href=" not in card.split("<h2>")[0]
+    assert "<img" not in card
+    assert SCRIPT not in card
+
+
 def test_a_report_is_shown_as_it_was_written(reader: TestClient, store: ObjectStore) -> None:
     journal.record_start(store, "manual__2026-11-22T03:00:00+00:00", {"params": {}})
     store.put(layout.run("manual__2026-11-22T03:00:00+00:00", "report.html"), b"<p>the report</p>")
@@ -152,7 +177,9 @@ def test_the_datasheet_of_a_batch_is_shown_as_it_was_written(reader: TestClient,
     assert reader.get("/pneumo/batch", params={"batch_id": "monday"}).status_code == 404
     store.put(layout.validation("monday", sha256(manifest), "datasheet.html"), b"<p>the films</p>")
     assert read_datasheet(store, "monday") == b"<p>the films</p>"
-    assert reader.get("/pneumo/batch", params={"batch_id": "monday"}).text == "<p>the films</p>"
+    page = reader.get("/pneumo/batch", params={"batch_id": "monday"})
+    assert page.text == "<p>the films</p>"
+    assert "sandbox" in page.headers["Content-Security-Policy"].split("; ")
 
 
 def test_the_tab_of_another_dag_says_that_it_makes_no_report(reader: TestClient, store: ObjectStore) -> None:

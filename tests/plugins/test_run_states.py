@@ -1,5 +1,6 @@
 """What the tasks of a run leave in the bucket about how it stands, and what the pages make of it."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,33 @@ def test_a_task_that_is_tried_again_takes_back_its_failure(reader: TestClient, s
         page = reader.get(path, params={"run_id": RUN}).text
         assert "the worker was lost" not in page
         assert "running" in page
+
+
+class Unwilling:
+    """A notifier that ends whatever calls it."""
+
+    def __init__(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_no_channel_stops_a_failure_from_being_written(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.record_start(store, RUN, {})
+    monkeypatch.setenv("PNEUMO_NOTIFIER", json.dumps({"class": f"{__name__}.Unwilling"}))
+    with pytest.raises(KeyboardInterrupt):
+        record_failure(context("train_head", exception=ValueError("the worker was lost")))
+    assert show_run(store, RUN).reason == "the worker was lost"
+
+
+def test_a_bucket_that_is_away_keeps_nobody_from_being_told(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PNEUMO_S3_ENDPOINT", "no address")
+    monkeypatch.setenv("PNEUMO_NOTIFIER", "{")
+    with pytest.raises(BadConfiguration):
+        record_failure(context("train_head", exception=ValueError("the worker was lost")))
+    assert "no notice by PNEUMO_NOTIFIER" in caplog.text, "it was tried"
 
 
 def test_the_last_task_says_how_a_run_ends_and_is_no_failure_of_its_own(store: ObjectStore) -> None:
