@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 # Names of variables whose values are secrets, whoever made them.
@@ -69,5 +70,23 @@ def url_fault(url: str) -> str | None:
 def is_open_way(url: str) -> bool:
     """Whether anybody between here and there can read along: plain HTTP to another machine."""
     parts = urlsplit(url)
-    local = parts.hostname in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
-    return parts.scheme == "http" and not local
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    """By its address, for a name that only begins like one leads anywhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_way_fault(url: str, hosts: str) -> str | None:
+    """Why nothing of ours goes there in clear; ``hosts`` are those that may be reached so, by commas."""
+    named = {host.strip().lower() for host in hosts.split(",") if host.strip()}
+    if not is_open_way(url) or (urlsplit(url).hostname or "") in named:
+        return None
+    return (
+        "http:// to another machine, where whoever is on the way reads along: use https://, or name the host "
+        "in PNEUMO_OPEN_HOSTS where the network between is your own"
+    )

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pneumo_tasks.secret_values import open_way_fault
 from pneumo_tasks.setting_types import Address
 
 
@@ -17,6 +18,9 @@ class StoreSettings(BaseSettings):
     )
 
     s3_endpoint: Address | None = Field(None, description="URL of the S3 server; empty means AWS")
+    open_hosts: str = Field(
+        "", description="Hosts (by commas) of a network of your own that may be reached by plain http://"
+    )
     s3_region: str | None = Field(None, description="Empty: boto3's own chain, then us-east-1")
     s3_addressing: Literal["path", "virtual"] = Field(
         "path", description="At an endpoint: the bucket stands in the path, or (virtual) in the host's name"
@@ -47,4 +51,7 @@ class StoreSettings(BaseSettings):
             raise ValueError("s3_session_token goes with s3_access_key and s3_secret_key")
         if self.s3_kms_key and self.s3_encryption != "aws:kms":
             raise ValueError("s3_kms_key belongs to s3_encryption aws:kms")
+        for name in ("s3_endpoint", "airflow_url"):  # the second is a field of the whole settings
+            if fault := open_way_fault(getattr(self, name, None) or "", self.open_hosts):
+                raise ValueError(f"{name} is {fault}")
         return self

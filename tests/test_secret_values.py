@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,36 @@ def test_a_password_inside_a_url_is_hidden_wherever_it_stands() -> None:
 )  # fmt: skip
 def test_plain_http_to_another_machine_is_known_to_be_open(url: str, is_open: bool) -> None:
     assert is_open_way(url) is is_open
+
+
+@pytest.mark.parametrize("name", ["s3_endpoint", "airflow_url"])
+def test_nothing_goes_in_clear_to_a_machine_that_is_not_named(name: str) -> None:
+    for url in (
+        "http://s3.example:9000",
+        "http://10.0.0.7",
+        "ftp://s3.example",
+        "http://127.0.0.1.evil.example",
+    ):
+        with pytest.raises(BadConfiguration) as caught:
+            Settings.load({name: url})
+        assert url not in str(caught.value)
+    with pytest.raises(BadConfiguration, match=f"{name} is http:// .* PNEUMO_OPEN_HOSTS"):
+        Settings.load({name: "http://s3:9000", "open_hosts": "minio, s3.example"})
+    for url in (
+        "http://s3:9000",
+        "http://S3:9000",
+        "https://elsewhere",
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+    ):
+        assert getattr(Settings.load({name: url, "open_hosts": "minio, s3"}), name) == url
+
+
+def test_the_services_of_compose_reach_each_other() -> None:
+    text = (Path(__file__).parents[1] / "docker" / "compose.yaml").read_text()
+    (endpoint,) = set(re.findall(r"PNEUMO_S3_ENDPOINT-(http[^}]+)}", text))
+    (hosts,) = set(re.findall(r"PNEUMO_OPEN_HOSTS-([^}]+)}", text))
+    assert Settings.load({"s3_endpoint": endpoint, "open_hosts": hosts}).s3_endpoint == endpoint
 
 
 def test_only_our_own_variables_are_read_from_the_folder_that_one_stands_in(

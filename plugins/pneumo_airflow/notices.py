@@ -15,7 +15,7 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBacke
 
 from pneumo_airflow.links import page_url
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.secret_values import open_way_fault
 from pneumo_tasks.shown import for_chat, plain
 
 SMTP, SLACK, OTHER = "pneumo_smtp", "pneumo_slack", "PNEUMO_NOTIFIER"
@@ -56,8 +57,8 @@ def _channels() -> Iterator[tuple[str, Callable[[], BaseNotifier]]]:
     """Who is set up to be told; each is made where its failure is caught, and stops no other."""
     if (smtp := _connection(SMTP)) is not None:
         yield SMTP, partial(_mail, smtp)
-    if _connection(SLACK) is not None:
-        yield SLACK, _slack
+    if (slack := _connection(SLACK)) is not None:
+        yield SLACK, partial(_slack, slack)
     if os.environ.get(OTHER):
         yield OTHER, partial(_other, os.environ[OTHER])
 
@@ -73,7 +74,10 @@ def _mail(smtp: Any) -> BaseNotifier:
     )
 
 
-def _slack() -> BaseNotifier:
+def _slack(slack: Any) -> BaseNotifier:
+    _refuse_open_ways(
+        [f"{slack.schema or 'https'}://{slack.host}" if "://" not in str(slack.host) else slack.host]
+    )
     from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
     return SlackWebhookNotifier(
@@ -89,9 +93,22 @@ def _other(described: str) -> BaseNotifier:
         given = json.loads(described)
     except ValueError:  # whose message quotes the setting, which may hold a password
         raise BadConfiguration(f"{OTHER} is no JSON", do="See docs/reviewing.md.") from None
+    arguments = given.get("arguments", {})
+    _refuse_open_ways(arguments.values())
     module, _, name = given["class"].rpartition(".")
-    notifier: BaseNotifier = getattr(importlib.import_module(module), name)(**given.get("arguments", {}))
+    notifier: BaseNotifier = getattr(importlib.import_module(module), name)(**arguments)
     return notifier
+
+
+def _refuse_open_ways(places: Iterable[Any]) -> None:
+    """BadConfiguration where a notice would leave the machine in clear; no place is repeated."""
+    hosts = os.environ.get("PNEUMO_OPEN_HOSTS", "")
+    for place in (place for place in places if isinstance(place, str)):
+        fault = open_way_fault(place, hosts)
+        if place.startswith(("ftp://", "ftps://")):
+            fault = "an address of FTP: use https://"
+        if fault:
+            raise BadConfiguration(f"a notice would go to {fault}", do="See docs/reviewing.md.")
 
 
 def _connection(name: str) -> Any:

@@ -1,6 +1,7 @@
 """``pneumo doctor``: is everything in place for a run?"""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.credentials import describe_credentials
 from pneumo_tasks.storage.object_store import ObjectStore
 
+# The first patch of each Python in which tarfile has neither CVE-2024-6232 nor CVE-2025-8194.
+_PATCHED = {(3, 11): 14, (3, 12): 12, (3, 13): 6}
 _NEEDED = 256 * 2**20  # bytes: a model and its copy
 
 
@@ -96,6 +99,7 @@ def examine() -> Iterator[DoctorLine]:
     yield _checked("gpu", lambda: _gpu(settings))
     yield _airflow()
     yield _checked("airflow pool", lambda: _pool(settings))
+    yield DoctorLine("python", True, python_patches(sys.version_info[:3]))
 
 
 def _checked(name: str, look: Callable[[], str], vital: bool = False) -> DoctorLine:
@@ -105,6 +109,18 @@ def _checked(name: str, look: Callable[[], str], vital: bool = False) -> DoctorL
         return DoctorLine(name, False, str(error), vital)
     except ModuleNotFoundError as error:
         return DoctorLine(name, False, sentence(error) or str(error), vital)
+
+
+def python_patches(running: tuple[int, int, int]) -> str:
+    """What is known of this Python; a warning, for our own limits hold with an older one too."""
+    said = ".".join(map(str, running))
+    oldest = _PATCHED.get(running[:2])
+    if oldest is None or running[2] >= oldest:
+        return said
+    return (
+        f"warning: {said} reads archives with the faults CVE-2024-6232 and CVE-2025-8194; "
+        f"{running[0]}.{running[1]}.{oldest} is the oldest without them"
+    )
 
 
 def _schedule(settings: Settings) -> str:

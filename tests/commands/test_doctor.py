@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pneumo_tasks.cli import app
-from pneumo_tasks.commands.doctor import DoctorLine, examine
+from pneumo_tasks.commands.doctor import DoctorLine, examine, python_patches
 from pneumo_tasks.storage.object_store import ObjectStore
 
 
@@ -19,7 +19,7 @@ def test_a_healthy_place_passes_every_line(store: ObjectStore) -> None:
     assert list(found) == [
         "settings", "schedule", "credentials", "store", "permissions", "conditional writes", "local disk",
         "strangers in the bucket", "backbone weights", "gpu", "airflow connection",
-        "airflow pool",
+        "airflow pool", "python",
     ]  # fmt: skip
 
 
@@ -100,3 +100,24 @@ def test_scripts_read_stable_names_and_an_exit_code(
     assert run(app, ["doctor", "--json"]).exit_code == 1
     monkeypatch.setenv("PNEUMO_S3_ENDPOINT", "http://127.0.0.1:9")
     assert run(app, ["doctor", "--json"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("running", "oldest"),
+    [((3, 11, 7), "3.11.14"), ((3, 11, 13), "3.11.14"), ((3, 12, 11), "3.12.12"), ((3, 13, 5), "3.13.6"),
+     ((3, 11, 14), ""), ((3, 12, 12), ""), ((3, 14, 0), "")],
+)  # fmt: skip
+def test_an_old_patch_of_python_is_a_warning_with_the_number(
+    running: tuple[int, int, int], oldest: str
+) -> None:
+    said = python_patches(running)
+    assert said.startswith("warning: ") is bool(oldest)
+    assert oldest in said
+    assert ".".join(map(str, running)) in said
+
+
+def test_an_old_patch_of_python_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 11, 7, "final", 0))
+    (line,) = [found for found in examine() if found.name == "python"]
+    assert line.good
+    assert "CVE-2025-8194" in line.seen

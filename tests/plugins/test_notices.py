@@ -165,6 +165,23 @@ def test_a_wrong_notifier_stops_nothing_and_is_not_repeated(
     assert "no notice by PNEUMO_NOTIFIER" in caplog.text
 
 
+@pytest.mark.parametrize("address", ["http://chat.example/hook", "ftp://chat.example/x"])
+def test_no_notice_leaves_the_machine_in_clear_unless_its_host_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    Recorder.heard.clear()
+    described = {"class": f"{__name__}.Recorder", "arguments": {"text": address}}
+    monkeypatch.setenv(OTHER, json.dumps(described))
+    slack = {"conn_type": "slackwebhook", "host": address, "password": "x"}
+    monkeypatch.setenv("AIRFLOW_CONN_PNEUMO_SLACK", json.dumps(slack))
+    assert send_notice({}, "subject", "text") == 0
+    assert "a notice would go to" in caplog.text
+    assert Recorder.heard == []
+    monkeypatch.delenv("AIRFLOW_CONN_PNEUMO_SLACK")
+    monkeypatch.setenv("PNEUMO_OPEN_HOSTS", "chat.example")
+    assert send_notice({}, "subject", "text") == (1 if address.startswith("http:") else 0)
+
+
 def test_a_chat_gets_no_mention_and_no_link_of_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     Recorder.heard.clear()
     arguments = {"text": "{{ chat_text }}"}
