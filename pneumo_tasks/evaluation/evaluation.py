@@ -1,7 +1,7 @@
 """The evaluation of a candidate: what its artefact does on the locked test set."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from pneumo_tasks.evaluation.figures.metrics import (
     compute_metrics,
 )
 from pneumo_tasks.evaluation.figures.operating_point import OperatingPoint, point_for_test_set
-from pneumo_tasks.evaluation.figures.slices import Slice, slice_figures
+from pneumo_tasks.evaluation.figures.slices import BROUGHT, NOT_BROUGHT, Slice, slice_figures
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
 from pneumo_tasks.evaluation.independence import Overlap, find_overlap
 from pneumo_tasks.evaluation.looks import count_looks, measure_exposure, record_films, record_look
@@ -31,7 +31,7 @@ from pneumo_tasks.evaluation.opponents import Against, Opponents, resample_score
 from pneumo_tasks.evaluation.probes.occlusion import Occlusion, measure_occlusion, probe_sample
 from pneumo_tasks.evaluation.probes.shift import ShiftFact, batch_drift
 from pneumo_tasks.evaluation.record import Recorded, keep_candidate, read_test_scores, write_evaluation
-from pneumo_tasks.evaluation.scoring import StoredModel, read_images, score_on_test_set
+from pneumo_tasks.evaluation.scoring import StoredModel, ask_about, read_images
 from pneumo_tasks.evaluation.serving import ServingCheck, check_serving, remember, remembered
 from pneumo_tasks.intake.records.accepted import accepted_verdicts
 from pneumo_tasks.settings import LABELS, Settings
@@ -66,7 +66,8 @@ def evaluate_candidate(
     rows, test_set_id, point = test.rows, test.summary.test_set_id, test.point
     scores = rows[[name for name in _KEPT_COLUMNS if name in rows]].copy()
     with StoredModel(store, layout.run(run_id, "candidate.keras"), test.candidate.sha256) as stored:
-        probability = score_on_test_set(settings, stored, rows)
+        answers = ask_about(settings, stored, rows)
+        probability: Scores = answers.probability.astype(np.float64)
         serving = _serving(settings, stored, rows, probability)
         occlusion = _occlusion(settings, stored, rows, probability)
         scores["probability"] = probability
@@ -78,7 +79,8 @@ def evaluate_candidate(
             _write_explanations(settings, stored, run_id, scores, versus)
     original = against.measure(champion and champion.original, "original_probability")
     opponents = Opponents(versus, original, against.measure_rivals(champion))
-    evaluation = test.evaluation(scores, resampled, opponents, serving, occlusion)
+    told = replace(test, aligned=answers.aligned)
+    evaluation = told.evaluation(scores, resampled, opponents, serving, occlusion)
     return _told(write_evaluation(store, evaluation, scores))
 
 
@@ -97,7 +99,10 @@ def _open(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str)
 
 @dataclass(frozen=True)
 class _OpenedTest:
-    """The candidate of a run, its operating point, and the films that it is judged on."""
+    """The candidate of a run, its operating point, and the films that it is judged on.
+
+    ``aligned`` says which of them it brought to its frame; None where it has none, or was not asked yet.
+    """
 
     settings: Settings
     store: ObjectStore
@@ -106,6 +111,7 @@ class _OpenedTest:
     summary_sha256: str
     point: OperatingPoint
     rows: pd.DataFrame
+    aligned: Labels | None = None
 
     def evaluation(
         self,
@@ -160,7 +166,10 @@ class _OpenedTest:
 
     def slices(self, called: Labels, resampled: bootstrap.Resampled) -> list[Slice]:
         least = self.settings.slice_min_images
-        return slice_figures(self.rows, called, resampled.codes, resampled.draws, least)
+        rows = self.rows
+        if self.aligned is not None:
+            rows = rows.assign(frame=np.where(self.aligned, BROUGHT, NOT_BROUGHT))
+        return slice_figures(rows, called, resampled.codes, resampled.draws, least)
 
     def overlap(self, scores: pd.DataFrame) -> Overlap:
         candidate, by_site = self.candidate, self.settings.patient_site

@@ -17,7 +17,7 @@ from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.features.films import read_films
-from pneumo_tasks.training.model.artefact import load_artefact, score_images
+from pneumo_tasks.training.model.artefact import Answers, ask, load_artefact
 
 log = logging.getLogger(__name__)
 
@@ -70,15 +70,20 @@ def score_on_test_set(
     missing = found.isna().to_numpy()
     log.info("%s: %d films scored before, %d now", stored.sha256[:12], sum(~missing), sum(missing))
     if missing.any():
-        scored = score_images(stored.load(), read_images(settings, stored.store, rows[missing]))
-        if len(scored) != missing.sum():
-            raise BadData(
-                "the artefact did not score every image",
-                where=stored.key,
-                found=f"{len(scored)} of {missing.sum()}",
-            )
-        probability[missing] = scored
+        probability[missing] = ask_about(settings, stored, rows[missing]).probability
     return probability
+
+
+def ask_about(settings: Settings, stored: StoredModel, rows: pd.DataFrame) -> Answers:
+    """What the artefact itself says of each of ``rows``, in order, and which it brought to its frame."""
+    answers = ask(stored.load(), read_images(settings, stored.store, rows))
+    if len(answers.probability) != len(rows):
+        raise BadData(
+            "the artefact did not score every image",
+            where=stored.key,
+            found=f"{len(answers.probability)} of {len(rows)}",
+        )
+    return answers
 
 
 def scored_before(store: ObjectStore, run_id: str, digest: str) -> "pd.Series[float] | None":

@@ -25,8 +25,11 @@ NAMED = {
     "month": "month",
     "laterality": "laterality",
     "priority": "priority",
+    "frame": "frame",
 }
 NOT_STATED = "not stated"
+# What a model whose frame aligns a film says of that: a film that it could not align is judged as it is.
+BROUGHT, NOT_BROUGHT = "brought to the frame", "not brought to the frame"
 # Films of which nothing is stated are a slice as well.
 _STATED = ("site", "view", "age_band", "sex", "device", "month", "laterality", "priority")
 QUARTERED = {"grey_mean": "exposure", "pixels": "image size"}

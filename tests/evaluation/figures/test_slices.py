@@ -6,7 +6,7 @@ from pneumo_tasks.evaluation.figures import bootstrap
 from pneumo_tasks.evaluation.figures.gaps import Gap, difference_interval, slice_gaps
 from pneumo_tasks.evaluation.figures.interval import Interval
 from pneumo_tasks.evaluation.figures.intervals import wilson
-from pneumo_tasks.evaluation.figures.slices import Slice, SliceShare, slice_figures
+from pneumo_tasks.evaluation.figures.slices import BROUGHT, NOT_BROUGHT, Slice, SliceShare, slice_figures
 
 
 def figures(**columns: object) -> list[Slice]:
@@ -65,6 +65,14 @@ def test_films_of_which_a_circumstance_is_not_stated_are_a_slice_too() -> None:
     for column, title in [(name, name) for name in ("site", "view", "month", "laterality", "priority")]:
         found = [part.value for part in figures(**{column: ["A", "", None, "B"] * 30}) if part.by == title]
         assert found == ["A", "B", "not stated"]
+
+
+def test_films_that_were_not_brought_to_the_frame_are_a_slice() -> None:
+    framed = np.where(np.arange(120) % 4, BROUGHT, NOT_BROUGHT)
+    found = {part.value: part for part in figures(frame=framed) if part.by == "frame"}
+    assert set(found) == {"brought to the frame", "not brought to the frame"}
+    assert (found[NOT_BROUGHT].recall.images, found[NOT_BROUGHT].specificity.images) == (15, 15)
+    assert not [part for part in figures(frame=[BROUGHT] * 120) if part.by == "frame"]
 
 
 def widest(min_images: int, **columns: object) -> dict[tuple[str, str], Gap]:
