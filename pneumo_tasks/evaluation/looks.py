@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks import journal
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 from pneumo_tasks.storage.object_store import sha256 as digest
@@ -101,7 +102,7 @@ def _films(store: ObjectStore, test_set_id: str, look: str | None) -> set[str] |
     except ObjectMissing:
         pass
     try:
-        films = set(_scored(store, Look.model_validate(store.read_json(look)).run_id)) if look else None
+        films = set(_scored(store, _read_look(store, look).run_id)) if look else None
     except ObjectMissing:
         films = None
     if films is None:
@@ -109,6 +110,11 @@ def _films(store: ObjectStore, test_set_id: str, look: str | None) -> set[str] |
     else:
         record_films(store, test_set_id, films)
     return films
+
+
+def _read_look(store: ObjectStore, key: str) -> Look:
+    with understood(key):
+        return Look.model_validate(store.read_json(key))
 
 
 def _scored(store: ObjectStore, run_id: str) -> list[str]:

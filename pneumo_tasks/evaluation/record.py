@@ -12,6 +12,7 @@ import pandas as pd
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.revisions import Revision, read_last, revise
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 from pneumo_tasks.training.export.candidate import Candidate, read_candidate
 
@@ -26,7 +27,8 @@ class Recorded:
 
 def read_evaluation(store: ObjectStore, run_id: str) -> Evaluation:
     """What evaluation.json says now; whoever decides asks ``read_recorded``."""
-    return Evaluation.model_validate(store.read_json(layout.run(run_id, "evaluation.json")))
+    with understood(key := layout.run(run_id, "evaluation.json")):
+        return Evaluation.model_validate(store.read_json(key))
 
 
 def read_recorded(store: ObjectStore, run_id: str, told: Revision | None = None) -> Recorded:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pneumo_tasks.errors import BadData, ConditionFailed, CorruptArtefact, StorageUnavailable
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.numbered import Numbered, read_row, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
 
@@ -156,7 +157,8 @@ def read_imports(store: ObjectStore) -> list[Import]:
 def _checked(store: ObjectStore) -> Iterator[Import]:
     documents = read_row(store, _NUMBERED, layout.OUTCOMES, layout.OUTCOME_SUMS)
     for seq, document in enumerate(documents, 1):
-        found = Import.model_validate(document)
+        with understood(layout.outcomes(seq)):
+            found = Import.model_validate(document)
         rows = canonical_json([row.model_dump() for row in found.rows])
         if found.seq != seq or found.sha256 != sha256(rows):
             raise CorruptArtefact("an import of outcomes was changed", where=layout.outcomes(seq))

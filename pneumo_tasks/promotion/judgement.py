@@ -13,6 +13,7 @@ from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.rule import Rule
 from pneumo_tasks.promotion.spending import Spending
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:  # whoever reads decisions needs nothing of what measures
@@ -135,7 +136,8 @@ def _said(rule: Rule) -> str:
 
 def read_decision(store: ObjectStore, run_id: str) -> Decision:
     """What decision.json says now; whoever promotes asks ``read_judged``."""
-    return Decision.model_validate(store.read_json(layout.run(run_id, "decision.json")))
+    with understood(key := layout.run(run_id, "decision.json")):
+        return Decision.model_validate(store.read_json(key))
 
 
 def read_judged(store: ObjectStore, run_id: str) -> Judged:

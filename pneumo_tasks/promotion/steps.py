@@ -18,6 +18,7 @@ from pneumo_tasks.promotion.rule import Rule
 from pneumo_tasks.promotion.spending import Spending
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 FIGURES = ("recall", "specificity")
@@ -59,7 +60,8 @@ def step_rules(
 def past_askings(store: ObjectStore, but: str) -> list[Asking]:
     """Every asking of another run than ``but``, the oldest first: one listing, one read each asking."""
     keys = [found.key for found in store.list_objects(layout.ERROR_BUDGET) if is_asking(found.key)]
-    found = [Asking.model_validate(store.read_json(key)) for key in keys]
+    with understood(layout.ERROR_BUDGET):
+        found = [Asking.model_validate(store.read_json(key)) for key in keys]
     return sorted((asking for asking in found if asking.run_id != but), key=lambda asking: asking.at)
 
 

@@ -120,7 +120,7 @@ class ObjectStore:
     def read_json(self, key: str) -> Any:
         try:
             return json.loads(self.read(key))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptArtefact("not a JSON document", where=key, found=str(error)) from None
 
     def read_verified(self, key: str, expected_sha256: str) -> bytes:

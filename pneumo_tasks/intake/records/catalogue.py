@@ -15,6 +15,7 @@ from pneumo_tasks.errors import BadBatch, CorruptArtefact, ObjectMissing
 from pneumo_tasks.intake.records.verdicts import BatchVerdict, read_verdict
 from pneumo_tasks.intake.sent.batches import Batch, read_batch
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.many_reads import UPGRADING, read_many
 from pneumo_tasks.storage.numbered import Numbered, read_numbered, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
@@ -57,7 +58,8 @@ class Catalogue:
 def read_catalogue(store: ObjectStore) -> Catalogue:
     """What is in the catalogue, at the cost of a listing and some thirty objects, however long it is."""
     keys = {listed.key for listed in store.list_objects(layout.CATALOGUE)}
-    found = _ENTRIES.validate_python(read_numbered(store, _NUMBERED, keys))
+    with understood(layout.CATALOGUE):
+        found = _ENTRIES.validate_python(read_numbered(store, _NUMBERED, keys))
     first: dict[str, CatalogueEntry] = {}
     for entry in found:
         first.setdefault(entry.verdict.batch_id, entry)

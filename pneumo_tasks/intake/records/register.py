@@ -19,6 +19,7 @@ from pneumo_tasks.errors import BadConfiguration, ConditionFailed, CorruptArtefa
 from pneumo_tasks.intake.sent.patients import RULE
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.numbered import Numbered, read_row, sum_up
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
@@ -102,10 +103,13 @@ def read_register(store: ObjectStore) -> Register | None:
     CorruptArtefact where a segment is missing or moves a patient that an earlier one has.
     """
     try:
-        founding = Founding.model_validate(store.read_json(layout.REGISTER))
+        with understood(layout.REGISTER):
+            founding = Founding.model_validate(store.read_json(layout.REGISTER))
     except ObjectMissing:
         return None
-    segments = _SEGMENTS.validate_python(read_row(store, SEGMENTS, layout.REGISTERED, layout.REGISTER_SUMS))
+    with understood(layout.REGISTERED):
+        rows = read_row(store, SEGMENTS, layout.REGISTERED, layout.REGISTER_SUMS)
+        segments = _SEGMENTS.validate_python(rows)
     homes: dict[str, Home] = {}
     for segment in segments:
         if moved := next((p for p, home in segment.patients.items() if homes.get(p, home) != home), None):

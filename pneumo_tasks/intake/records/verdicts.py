@@ -1,12 +1,13 @@
 """What validation decided about a batch: one frozen document, written last."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.intake.records.checks import BatchCheck
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore
 
 
@@ -79,7 +80,7 @@ class BatchVerdict(BaseModel):
 def read_verdict(store: ObjectStore, batch_id: str, digest: str) -> BatchVerdict | None:
     """The stored verdict on exactly this content, or None."""
     try:
-        document: Any = store.read_json(layout.validation(batch_id, digest, "verdict.json"))
+        with understood(key := layout.validation(batch_id, digest, "verdict.json")):
+            return BatchVerdict.model_validate(store.read_json(key))
     except ObjectMissing:
         return None
-    return BatchVerdict.model_validate(document)

@@ -12,6 +12,7 @@ from pneumo_tasks.intake.sent.batches import Batch, Progress, read_batch, upload
 from pneumo_tasks.journal import now
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
@@ -54,7 +55,8 @@ def read_withdrawals(store: ObjectStore) -> dict[str, Withdrawal]:
     keys = [listed.key for listed in store.list_objects(layout.WITHDRAWALS)]
     keys = [key for key in keys if layout.is_withdrawal(key)]
     documents = read_many(store.read_json, keys, threads=_THREADS)
-    found = [Withdrawal.model_validate(document) for document in documents]
+    with understood(layout.WITHDRAWALS):
+        found = [Withdrawal.model_validate(document) for document in documents]
     return {withdrawal.batch_id: withdrawal for withdrawal in found}
 
 

@@ -20,6 +20,7 @@ from pneumo_tasks.promotion.registry.seals import check_sealed
 from pneumo_tasks.promotion.registry.signatures import SignatureState
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def read_champion(store: ObjectStore) -> Champion | None:
     pointer, _ = read_pointer(store)
     if pointer is None or pointer.version is None:
         return None
-    entry = LedgerEntry.model_validate(store.read_json(layout.ledger_entry(pointer.seq)))
+    with understood(key := layout.ledger_entry(pointer.seq)):
+        entry = LedgerEntry.model_validate(store.read_json(key))
     manifest = read_manifest(store, pointer.version, entry.manifest_sha256)
     if not manifest.sha256 == pointer.sha256 == entry.sha256 or entry.version != pointer.version:
         raise CorruptArtefact(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks.errors import ConditionFailed, ObjectMissing, StorageUnavailable
 from pneumo_tasks.promotion.registry.ledger import LedgerEntry, effective, read_ledger
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 
 
@@ -40,7 +41,8 @@ def read_pointer(store: ObjectStore) -> tuple[Pointer | None, str | None]:
         stored = store.get(layout.CHAMPION)
     except ObjectMissing:
         return None, None
-    return Pointer.model_validate_json(stored.body), stored.etag
+    with understood(layout.CHAMPION):
+        return Pointer.model_validate_json(stored.body), stored.etag
 
 
 def move_pointer(store: ObjectStore, entry: LedgerEntry, etag: str | None) -> None:

@@ -13,6 +13,7 @@ from pneumo_tasks.promotion.judgement import Decision, Figures, read_decision
 from pneumo_tasks.promotion.rule import Rule
 from pneumo_tasks.promotion.runs.state import Outcome, RunFacts, RunState
 from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore
 
 
@@ -65,7 +66,12 @@ class RunSummary(BaseModel):
 
 
 def show_run(store: ObjectStore, run_id: str) -> RunSummary:
-    """One run; ObjectMissing where the bucket knows nothing of it."""
+    """One run; ObjectMissing where the bucket knows nothing of it, CorruptArtefact where it is broken."""
+    with understood(layout.run(run_id)):
+        return _summary(store, run_id)
+
+
+def _summary(store: ObjectStore, run_id: str) -> RunSummary:
     facts = read_facts(store, run_id)
     decision, state = facts.decision, facts.state()
     return RunSummary(

@@ -1,10 +1,13 @@
 """The model file: read without trusting it, and asked about images of any size."""
 
+import errno
 import io
 import itertools
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +25,11 @@ from pneumo_tasks.training.recipes import FRAME
 BATCH = 32
 _ANSWER, _TOLD = "answer", (FRAME, ACCEPTED, CORRELATION)
 _MOST_MEMBERS, _MOST_BYTES, _MOST_JSON = 64, 2 * 2**30, 16 * 2**20
+# What zipfile and json raise for a file that somebody made.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, ValueError, RecursionError, NotImplementedError),
+    *(RuntimeError, EOFError),
+)
 _SAVED_AT = "2000-01-01@00:00:00"
 
 
@@ -69,14 +77,23 @@ def _refuse_oversized(path: Path) -> None:
                 found = f"{inflated} bytes unpacked, limit {_MOST_BYTES}"
             elif large > _MOST_JSON:
                 found = f"a document of {large} bytes, limit {_MOST_JSON}"
-            if not found:
-                for member in members:
-                    if member.filename.endswith(".json"):
-                        json.loads(file.read(member))
-    except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
+            else:
+                _parse_all(file)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of the disk; the file's own is that it points before its beginning
+            raise
+        found = f"{type(error).__name__}: {error}"
+    except _UNREADABLE as error:
         found = f"{type(error).__name__}: {str(error)[:200]}"
     if found:
         raise CorruptArtefact("not a model of ours", where=str(path), found=found, do="Do not open it.")
+
+
+def _parse_all(file: zipfile.ZipFile) -> None:
+    """Whatever json and zipfile raise, before Keras does."""
+    for member in file.infolist():
+        if member.filename.endswith(".json"):
+            json.loads(file.read(member))
 
 
 def save_artefact(model: Any, path: Path) -> None:
