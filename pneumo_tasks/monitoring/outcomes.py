@@ -159,7 +159,7 @@ def _checked(store: ObjectStore) -> Iterator[Import]:
     for seq, document in enumerate(documents, 1):
         with understood(layout.outcomes(seq)):
             found = Import.model_validate(document)
-        rows = canonical_json([row.model_dump() for row in found.rows])
+            rows = canonical_json([row.model_dump() for row in found.rows])
         if found.seq != seq or found.sha256 != sha256(rows):
             raise CorruptArtefact("an import of outcomes was changed", where=layout.outcomes(seq))
         yield found

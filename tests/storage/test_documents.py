@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.fuzz_documents import DOCUMENTS, Shelf
 from pneumo_tasks.errors import CorruptArtefact, PneumoError
+from pneumo_tasks.monitoring.outcomes import read_imports
 from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.storage import layout
@@ -32,6 +33,15 @@ def test_a_pointer_that_is_none_is_named_with_what_to_do(store: ObjectStore) -> 
     store.put(layout.CHAMPION, b"x")
     with pytest.raises(CorruptArtefact, match=r"champion\.json .*Restore it"):
         read_pointer(store)
+
+
+def test_an_outcome_that_cannot_be_written_down_is_named(store: ObjectStore) -> None:
+    """Half of a pair of letters is JSON, and no UTF-8."""
+    row = b'{"version": "v", "study": "\\ud800", "probability": 0.5}'
+    said = b'{"seq": 1, "arrived_at": "2026-11-27", "by": "a", "sha256": "0", "rows": [' + row + b"]}"
+    store.put(layout.outcomes(1), said)
+    with pytest.raises(CorruptArtefact, match=r"outcomes/00000001\.json"):
+        read_imports(store)
 
 
 def test_a_run_whose_failure_lacks_its_time_is_named(store: ObjectStore) -> None:
