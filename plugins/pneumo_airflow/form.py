@@ -23,6 +23,7 @@ AUGMENTATIONS = {
     "article": "article: turned and mirrored copies of the rarer class",
     "crops": "crops: a part of every film, its sides cut independently, at another exposure",
     "shifts": "shifts: every film moved and zoomed a little, at another exposure",
+    "variety": "variety: a part of every film, at another exposure and with another texture",
 }
 
 TITLES = {

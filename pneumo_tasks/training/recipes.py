@@ -137,6 +137,22 @@ RECIPES: dict[str, Recipe] = {
         ),
         dataclasses.replace(
             _STANDARD_FRAME,
+            name="vgg16-standard-frame-variety",
+            summary="vgg16-standard-frame, four copies of the whole film: framing, exposure, texture drawn",
+            frame="varied",
+            augmentation="variety",
+            variants=4,
+        ),
+        dataclasses.replace(
+            _STANDARD_FRAME,
+            name="vgg16-variety",
+            summary="The former without the aligned view: two passes a film at serving, no film falls back",
+            frame="unaligned",
+            augmentation="variety",
+            variants=4,
+        ),
+        dataclasses.replace(
+            _STANDARD_FRAME,
             name=PHANTOM_RECIPE,
             summary="vgg16-standard-frame at half the side: for the phantoms of `make demo`, not for X-rays",
             image_size=75,

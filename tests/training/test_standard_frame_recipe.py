@@ -27,7 +27,7 @@ from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.fitting.workplace import prepare
 from pneumo_tasks.training.framing import views as framing
 from pneumo_tasks.training.framing.frames import CORE, SQUASH
-from pneumo_tasks.training.framing.standard_frame import standard_view
+from pneumo_tasks.training.framing.standard_frame import UNALIGNED, standard_view
 from pneumo_tasks.training.model.artefact import ask, load_artefact, score_images
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.network import build_network
@@ -96,6 +96,49 @@ def test_the_file_says_of_all_views_what_the_cached_path_says(
     asked = rows.head(6).assign(snapshot=SNAPSHOT)
     kept = score_kept_features(standard, store, candidate, model, asked)
     np.testing.assert_allclose(kept, found.probability, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("base", "views", "onnx"),
+    [
+        ("vgg16-standard-frame-variety", 3, False),
+        ("vgg16-variety", 2, True),
+    ],
+)
+def test_a_model_that_saw_variety_is_one_file_that_says_what_the_cached_path_says(
+    base: str,
+    views: int,
+    onnx: bool,
+    standard: Settings,
+    store: ObjectStore,
+    small_recipe: Callable[..., Recipe],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aligned, *_ = framing.FRAMES["combined"](standard, store, SNAPSHOT)
+    monkeypatch.setitem(framing.FRAMES, "varied", lambda *_: (aligned, *UNALIGNED))
+    recipe = small_recipe("small-variety", base, variants=2)
+    solved = not recipe.head.takes_epochs
+    settings = standard.model_copy(
+        update={"recipe": "small-variety", "export_onnx": onnx, "head_epochs": None}
+    )
+    rows = write_snapshot(store, images=30, shards=1)
+    copied = len(rows) if solved else int((rows["split"] == "train").sum())  # of those that are trained on
+    assert extract_features(settings, store, SNAPSHOT, "shard0").computed == views * len(rows) + 2 * copied
+    train_head(settings, store, RUN, SNAPSHOT)
+    fine_tune(settings, store, RUN, SNAPSHOT)
+    export_candidate(settings, store, RUN, SNAPSHOT)
+    candidate = read_candidate(store, RUN)
+    assert candidate.parity is not None
+    assert candidate.parity < 1e-4
+    assert len(candidate.frame) == views
+    assert (candidate.onnx is not None) == onnx
+    assert candidate.onnx is None or candidate.onnx.parity < 1e-3
+    assert (candidate.augmentation, candidate.variants) == ("variety", 2)
+    assert candidate.epochs["head"] == (0 if solved else 4)
+    scores = pd.read_parquet(io.BytesIO(store.read(layout.run(RUN, "held_out_scores.parquet"))))
+    held_out = rows if solved else rows[rows["split"] == "validation"]
+    assert sorted(scores["sha256"]) == sorted(held_out["sha256"])
+    assert scores["probability"].notna().all()
 
 
 def keras_part(model: Any, name: str) -> Any:

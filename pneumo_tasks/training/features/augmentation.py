@@ -18,18 +18,23 @@ Pair = NDArray[np.float64]
 
 _MAX_ROTATION = 10.0  # degrees either way
 _LEAST_CROP = 0.6  # share of a side that a crop keeps
+_LEAST_AREA = 0.3  # share of the film that a copy of the kind "variety" keeps
+_BANDS = (4.2, 8.5, 17.0, 34.0, 68.0)  # cycles a film: the middle of each of the texture probe's bands
+_MOST_GAIN = 0.5  # of the logarithm of a band's amplitude, either way
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """``draw(framed film uint8 (S, S), generator)`` gives another film of that shape.
+    """``draw(film uint8 (S, S), generator)`` gives another film of that shape.
 
-    ``applies_to`` the training films of the rarer class, or to all of them. Cached copies are
-    named by the kind alone: a change of ``draw`` needs a new name.
+    ``applies_to`` the training films of the rarer class, or to all of them. ``of`` says what is drawn on: the
+    film as a view framed it, or the whole film, which the view then frames. Cached copies are named by the
+    kind alone: a change of ``draw`` needs a new name.
     """
 
     applies_to: Literal["minority", "all"]
     draw: Callable[[Grey, np.random.Generator], Grey]
+    of: Literal["framed film", "whole film"] = "framed film"
 
 
 def augmented(film: Grey, image_sha256: str, variant: int, kind: str) -> Grey:
@@ -85,6 +90,25 @@ def _shifts(film: Grey, rng: np.random.Generator) -> Grey:
     return _exposed(_cut(film, corner, size, rng), rng)
 
 
+def _variety(film: Grey, rng: np.random.Generator) -> Grey:
+    """A part of the film, at another exposure, each band of frequencies at another strength."""
+    side, area = film.shape[0], rng.uniform(_LEAST_AREA, 1.0)
+    aspect = np.exp(rng.uniform(-0.25, 0.25))
+    size = side * np.minimum(np.sqrt(area) * np.array([aspect, 1 / aspect]), 1.0)
+    corner = rng.uniform(0.0, 1.0, 2) * (side - size)
+    return _exposed(_other_texture(_cut(film, corner, size, rng), rng), rng)
+
+
+def _other_texture(film: Grey, rng: np.random.Generator) -> Grey:
+    """Each band of frequencies stronger or weaker, as another device or another resolution makes it."""
+    side = film.shape[0]
+    cycles = np.hypot(*np.meshgrid(np.fft.rfftfreq(side, 1 / side), np.fft.fftfreq(side, 1 / side)))
+    places, gains = np.log([1.5, *_BANDS]), [0.0, *rng.uniform(-_MOST_GAIN, _MOST_GAIN, len(_BANDS))]
+    gain = np.exp(np.interp(np.log(np.maximum(cycles, 1.0)), places, gains))
+    value = np.fft.irfft2(np.fft.rfft2(film.astype(np.float64)) * gain, film.shape)
+    return np.rint(np.clip(value, 0, 255)).astype(np.uint8)
+
+
 def _cut(film: Grey, corner: Pair, size: Pair, rng: np.random.Generator) -> Grey:
     """The rectangle (x, y) of the film as a film of its own, turned a little; every second one mirrored."""
     side, angle = film.shape[0], np.deg2rad(rng.uniform(-_MAX_ROTATION, _MAX_ROTATION))
@@ -115,4 +139,5 @@ KINDS: dict[str, Augmentation] = {
     "article": Augmentation("minority", _article),
     "crops": Augmentation("all", _crops),
     "shifts": Augmentation("all", _shifts),
+    "variety": Augmentation("all", _variety, of="whole film"),
 }

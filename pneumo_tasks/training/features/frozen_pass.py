@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.augmentation import augmented
-from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.features.augmentation import augmented, find_kind
+from pneumo_tasks.training.features.films import Grey, read_films
 from pneumo_tasks.training.features.frozen_parts import Framer, FrozenParts
 from pneumo_tasks.training.features.keys import Pass
 from pneumo_tasks.training.features.precision import SAMPLE, read_error, record_error, relative_error
 from pneumo_tasks.training.features.shards import Shard
-from pneumo_tasks.training.framing.frames import View
+from pneumo_tasks.training.framing.frames import WHOLE_FILM, View
 from pneumo_tasks.training.hardware import prepare_hardware
 from pneumo_tasks.training.model.artefact import by_size
 from pneumo_tasks.training.recipes import FRAME
@@ -35,13 +35,16 @@ class FrozenPass:
     body: Any
     source: Pass
     cuts: tuple[str, ...]
+    whole: Framer | None = None  # where copies are drawn on the whole film
 
     @classmethod
     def build(
         cls, parts: FrozenParts, view: View, source: Pass, cuts: tuple[str, ...], derived: bool = False
     ) -> Self:
         start = DERIVED_FROM if derived else FRAME
-        return cls(parts.framer(view), parts.body(view, source.precision, start, cuts), source, cuts)
+        body = parts.body(view, source.precision, start, cuts)
+        before = source.variant > 0 and find_kind(source.augmentation).of == "whole film"
+        return cls(parts.framer(view), body, source, cuts, parts.framer(WHOLE_FILM) if before else None)
 
     @property
     def batch(self) -> int:
@@ -60,7 +63,7 @@ class FrozenPass:
         for films in read_films(settings, store, rows, self.batch):
             images = list(rows["sha256"].iloc[done : done + len(films)])
             done += len(films)
-            yield images, self._outputs(self._varied(by_size(self.frame, films), images))
+            yield images, self._outputs(self.frames(films, images))
 
     def from_features(self, start: Shard, images: list[str]) -> Iterator[tuple[list[str], Outputs]]:
         for first in range(0, len(images), self.batch):
@@ -68,15 +71,21 @@ class FrozenPass:
             yield part, self._outputs(start.read(part).astype(np.float32))
             start.array.release()
 
-    def _varied(self, frames: NDArray[np.float32], images: list[str]) -> NDArray[np.float32]:
+    def frames(self, films: list[Grey], images: list[str]) -> NDArray[np.float32]:
+        """The films as the view frames them; of a copy, drawn before that or after."""
         if self.source.variant == 0:
-            return frames
+            return by_size(self.frame, films)
+        if self.whole is not None:
+            return by_size(self.frame, self._drawn(by_size(self.whole, films), images))
+        drawn = self._drawn(by_size(self.frame, films), images)
+        return np.stack(drawn)[..., None].astype(np.float32)
+
+    def _drawn(self, frames: NDArray[np.float32], images: list[str]) -> list[Grey]:
         rounded = np.clip(np.rint(frames[..., 0]), 0, 255).astype(np.uint8)
-        drawn = [
+        return [
             augmented(film, image, self.source.variant, self.source.augmentation)
             for film, image in zip(rounded, images, strict=True)
         ]
-        return np.stack(drawn)[..., None].astype(np.float32)
 
     def _outputs(self, values: NDArray[np.float32]) -> Outputs:
         answers = self.body.predict_on_batch(values)

@@ -61,6 +61,8 @@ def core(image: Any, side: int) -> Any:
     return resize(film[:, EDGE:-EDGE, EDGE:-EDGE], side)
 
 
+# A film before any view: what copies of whole films are drawn on.
+WHOLE_FILM = View("film", sha256(b"squash to 224 px, to draw on, version 1"), squash, side=SIDE, varied=False)
 SQUASH = View("squash", sha256(b"squash: anti-aliased triangle filter, version 1"), squash)
 CORE = View("core", sha256(b"core: 224 px without 28 at each edge, version 1"), core)
 

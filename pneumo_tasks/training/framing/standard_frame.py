@@ -16,6 +16,9 @@ from pneumo_tasks.training.framing.affine_maps import SIDE, Matrix, warp
 from pneumo_tasks.training.framing.frames import CORE, SQUASH, View, squash
 from pneumo_tasks.training.framing.template import find_template
 
+# No alignment: drawn copies of the whole film have to make the framing worth nothing.
+UNALIGNED = (SQUASH, dataclasses.replace(CORE, varied=False))
+
 _VERSION = "ecc, soft edge, rounds, lungs' box, version 2"
 
 
@@ -44,3 +47,9 @@ def combined(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[
     """
     (aligned,) = standard(settings, store, snapshot_id)
     return (dataclasses.replace(aligned, varied=False), dataclasses.replace(SQUASH, varied=False), CORE)
+
+
+def varied(settings: Settings, store: ObjectStore, snapshot_id: str) -> tuple[View, ...]:
+    """The same three views; the whole film is the one that is varied: copies are drawn on it."""
+    aligned, *_ = combined(settings, store, snapshot_id)
+    return (aligned, *UNALIGNED)

@@ -1,13 +1,24 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.evaluation.probes.texture import texture
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.features.augmentation import augmented, rows_with_variants
 from pneumo_tasks.training.features.extract import extract_features
+from pneumo_tasks.training.features.frozen_parts import FrozenParts
+from pneumo_tasks.training.features.frozen_pass import FrozenPass
+from pneumo_tasks.training.features.keys import pass_of
 from pneumo_tasks.training.fitting.workplace import prepare
+from pneumo_tasks.training.framing.affine_maps import SIDE
+from pneumo_tasks.training.framing.frames import CORE, WHOLE_FILM
+from pneumo_tasks.training.model.artefact import by_size
+from pneumo_tasks.training.model.backbones import BackboneWeights
+from pneumo_tasks.training.recipes import find_recipe
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 
 FILM = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
@@ -71,7 +82,7 @@ def test_copies_are_cached_and_trained_on_and_validation_has_none(
     assert np.abs(one - other).max() > 0.01
 
 
-@pytest.mark.parametrize("kind", ["crops", "shifts"])
+@pytest.mark.parametrize("kind", ["crops", "shifts", "variety"])
 def test_copies_of_every_film_of_training_keep_its_shape_and_differ(kind: str) -> None:
     copies = [augmented(FILM, f"{number:064x}", 1, kind) for number in range(8)]
     assert all((copy.shape, copy.dtype) == (FILM.shape, FILM.dtype) for copy in copies)
@@ -81,6 +92,29 @@ def test_copies_of_every_film_of_training_keep_its_shape_and_differ(kind: str) -
         {"label": ["NORMAL", "PNEUMONIA", "PNEUMONIA"], "split": ["train", "train", "validation"]}
     )
     assert list(rows_with_variants(rows, kind)) == [True, True, False]
+
+
+def test_copies_of_variety_differ_in_texture_band_by_band() -> None:
+    smooth = np.add.outer(np.sin(np.arange(SIDE) / 9), np.cos(np.arange(SIDE) / 23))
+    film = np.clip(128 + 30 * smooth + np.random.default_rng(1).normal(0, 9, smooth.shape), 0, 255)
+    spread = {}
+    for kind in ("crops", "variety"):
+        copies = [augmented(film.astype(np.uint8), f"{number:064x}", 1, kind) for number in range(40)]
+        bands = np.asarray(texture(np.stack(copies).astype(np.float32)))[:, :5]
+        spread[kind] = np.std(bands - bands.mean(1, keepdims=True), 0)  # exposure moves all bands alike
+    assert (spread["variety"][:2] > spread["crops"][:2]).all()
+
+
+def test_a_copy_of_a_whole_film_is_drawn_before_the_view_frames_it() -> None:
+    recipe = dataclasses.replace(find_recipe("vgg16-standard-frame-variety"), image_size=48)
+    parts = FrozenParts(recipe, BackboneWeights("vgg16", "random", "0" * 64, True, None))
+    core = dataclasses.replace(CORE, varied=True)
+    frozen = FrozenPass.build(parts, core, pass_of(recipe, parts.weights, core, "float32", 1), ("pooled",))
+    film = np.random.default_rng(2).integers(0, 256, (90, 70), dtype=np.uint8)
+    whole = np.rint(by_size(parts.framer(WHOLE_FILM), [film])[..., 0]).astype(np.uint8)
+    drawn = augmented(whole[0], "a" * 64, 1, "variety")
+    expected = by_size(parts.framer(core), [drawn])
+    np.testing.assert_allclose(frozen.frames([film], ["a" * 64]), expected, atol=1e-3)
 
 
 def test_a_crop_changes_size_and_aspect_independently() -> None:
