@@ -88,7 +88,7 @@ def installation() -> Iterator[tuple[Any, Any]]:
     process = StartedProcess.of("SeaweedFS", server.pid)
     os.environ |= {
         "PNEUMO_S3_ENDPOINT": server.endpoint, "PNEUMO_BUCKET": "matrix", "PNEUMO_DEMO": "true",
-        "PNEUMO_SPLIT_SALT": "pneumo",
+        "PNEUMO_SPLIT_SALT": "pneumo", "PNEUMO_TEST_SENDERS": "*",
         "PNEUMO_EXPORT_ONNX": "false", "PNEUMO_BACKBONE_WEIGHTS": "random", "PNEUMO_RESAMPLES": "100",
         "PNEUMO_CACHE_FOLDER": str(folder / "cache"), "AWS_ACCESS_KEY_ID": server.access_key,
         "AWS_SECRET_ACCESS_KEY": server.secret_key, "TF_CPP_MIN_LOG_LEVEL": "3",
