@@ -9,7 +9,7 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.backbone_table import BACKBONES
 
-Decay = Literal["constant", "cosine"]
+Decay = Literal["constant", "cosine", "cosine to 0"]
 
 FRAME = "frame"  # the framed grey film itself: training from it runs the whole network
 EVERYTHING = ("",)  # the prefix of every layer's name
@@ -21,7 +21,9 @@ class Stage:
     """One round of training by gradients: from the cached outputs ``cuts`` up to the probability.
 
     ``trainable`` holds prefixes of layer names; the head is always trained. ``patience`` epochs
-    without a better validation end the round; None never does.
+    without a better validation end the round; None never does. ``smoothing`` moves the labels so far towards
+    each other. ``keeps`` the weights of the epoch with the best validation, or those of the last: where
+    nearly every validation film is right, the best is chance.
     """
 
     trains_on: ClassVar[tuple[str, ...]] = ("train",)
@@ -34,6 +36,9 @@ class Stage:
     decay: Decay = "constant"
     patience: int | None = None
     batch: int = 32
+    optimizer: Literal["RMSprop", "AdamW"] = "RMSprop"
+    smoothing: float = 0.0
+    keeps: Literal["best", "last"] = "best"
 
     @property
     def effort(self) -> str:
@@ -148,6 +153,26 @@ RECIPES: dict[str, Recipe] = {
             name="vgg16-variety",
             summary="The former without the aligned view: two passes a film at serving, no film falls back",
             frame="unaligned",
+            augmentation="variety",
+            variants=4,
+        ),
+        Recipe(
+            "vgg16-variety-block5",
+            "block5 from the backbone's own weights, on the views and copies of vgg16-standard-frame-variety",
+            "vgg16",
+            150,
+            Stage(
+                ("block4_pool",),
+                epochs=4,
+                rate=5e-5,
+                trainable=("block5_",),
+                decay="cosine to 0",
+                optimizer="AdamW",
+                smoothing=0.05,
+                keeps="last",
+            ),
+            frame="varied",
+            head_kind="mean",
             augmentation="variety",
             variants=4,
         ),

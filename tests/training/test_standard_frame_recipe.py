@@ -103,6 +103,7 @@ def test_the_file_says_of_all_views_what_the_cached_path_says(
     [
         ("vgg16-standard-frame-variety", 3, False),
         ("vgg16-variety", 2, True),
+        ("vgg16-variety-block5", 3, True),
     ],
 )
 def test_a_model_that_saw_variety_is_one_file_that_says_what_the_cached_path_says(

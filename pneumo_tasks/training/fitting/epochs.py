@@ -20,6 +20,9 @@ from pneumo_tasks.training.recipes import Stage
 log = logging.getLogger(__name__)
 
 SELECTION = "highest validation AUC to 4 digits, then lowest validation loss; epoch 0 is the start"
+LAST = "the last epoch, whatever validation says"
+
+_WEIGHT_DECAY = 0.01  # of AdamW
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,10 @@ class Fit:
 
     epochs: list[dict[str, float]]
     best_epoch: int
+    selection: str = SELECTION
 
     def history(self) -> dict[str, Any]:
-        return {"epochs": self.epochs, "best_epoch": self.best_epoch, "selection": SELECTION}
+        return {"epochs": self.epochs, "best_epoch": self.best_epoch, "selection": self.selection}
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def fit(training: Training) -> Fit:
 
     model, stage = training.model, training.stage
     checkpoints = _checkpoints(training)
-    optimizer = keras.optimizers.RMSprop(stage.rate)
-    model.compile(optimizer=optimizer, loss="binary_crossentropy")
+    optimizer = _optimizer(stage)
+    model.compile(optimizer=optimizer, loss=keras.losses.BinaryCrossentropy(label_smoothing=stage.smoothing))
     optimizer.build(model.trainable_variables)
     state = checkpoints.newest() if checkpoints else None
     if state is None:
@@ -95,7 +99,15 @@ def fit(training: Training) -> Fit:
     model.set_weights(state.best)
     best = state.records[state.best_epoch]
     log.info("%s: epoch %d chosen, validation AUC %.4f", training.name, state.best_epoch, best["val_auc"])
-    return Fit(state.records, state.best_epoch)
+    return Fit(state.records, state.best_epoch, LAST if stage.keeps == "last" else SELECTION)
+
+
+def _optimizer(stage: Stage) -> Any:
+    import keras
+
+    if stage.optimizer == "AdamW":
+        return keras.optimizers.AdamW(stage.rate, weight_decay=_WEIGHT_DECAY)
+    return keras.optimizers.RMSprop(stage.rate)
 
 
 def _epoch(training: Training, optimizer: Any, before: Checkpoint) -> Checkpoint:
@@ -108,7 +120,7 @@ def _epoch(training: Training, optimizer: Any, before: Checkpoint) -> Checkpoint
     record = {"epoch": epoch, "loss": float(loss), **judged, "seconds": round(time.monotonic() - started, 3)}
     _tell(training, record)
     records = [*before.records, record]
-    if _rank(record) < _rank(records[before.best_epoch]):
+    if training.stage.keeps == "last" or _rank(record) < _rank(records[before.best_epoch]):
         return _state(model, optimizer, records, epoch, model.get_weights())
     return _state(model, optimizer, records, before.best_epoch, before.best)
 
@@ -146,7 +158,13 @@ def _is_over(stage: Stage, state: Checkpoint) -> bool:
 
 
 def rate_of(stage: Stage, epoch: int) -> float:
-    """The learning rate of an epoch (1 is the first); cosine falls to a tenth in the last epoch."""
+    """The learning rate of an epoch (1 is the first).
+
+    "cosine" falls to a tenth in the last epoch; "cosine to 0" is that of the middle of the epoch, on its way
+    to 0 at the end of the last.
+    """
+    if stage.decay == "cosine to 0":
+        return stage.rate * (1 + math.cos(math.pi * (epoch - 0.5) / stage.epochs)) / 2
     if stage.decay == "constant" or stage.epochs == 1:
         return stage.rate
     progress = (epoch - 1) / (stage.epochs - 1)

@@ -44,13 +44,25 @@ def linear_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -
 
     With several views it judges each of them, and the mean of the logits counts.
     """
-    from keras import initializers, layers, ops
-
     if POOLED not in taps:
         raise BadConfiguration(f"a linear head needs pooled means, and {backbone} has none")
+    return _judged(taps[POOLED], seed, views)
+
+
+def mean_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -> dict[str, Any]:
+    """One linear layer on the mean of the last map, half of which is dropped in training."""
+    from keras import layers
+
+    mean = layers.GlobalAveragePooling2D(dtype="float32", name="head_mean")(taps[BACKBONES[backbone].last])
+    return _judged(layers.Dropout(0.5, seed=seed, dtype="float32", name="head_dropout")(mean), seed, views)
+
+
+def _judged(values: Any, seed: int, views: int) -> dict[str, Any]:
+    """A linear layer on ``values``, and the probability of the mean logit of the views."""
+    from keras import initializers, layers, ops
+
     start = initializers.GlorotUniform(seed=seed)
-    dense = layers.Dense(1, kernel_initializer=start, dtype="float32", name=LOGIT)
-    logit = dense(taps[POOLED])
+    logit = layers.Dense(1, kernel_initializer=start, dtype="float32", name=LOGIT)(values)
     if views == 1:
         return {LOGIT: logit, PROBABILITY: _sigmoid(PROBABILITY)(logit)}
     mean = ops.mean(ops.reshape(logit, (views, -1, 1)), axis=0)
@@ -72,4 +84,5 @@ def _sigmoid(name: str) -> Any:
 HEADS: dict[str, Callable[[Mapping[str, Any], str, int, int], dict[str, Any]]] = {
     "article": article_head,
     "linear": linear_head,
+    "mean": mean_head,
 }

@@ -7,7 +7,7 @@ from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.export.candidate import weights_digest
 from pneumo_tasks.training.features.examples import Examples
-from pneumo_tasks.training.fitting.epochs import Fit, Training, fit, rate_of
+from pneumo_tasks.training.fitting.epochs import LAST, Fit, Training, fit, rate_of
 from pneumo_tasks.training.recipes import Stage
 from tests.training.synthetic import drawn_examples, small_model
 
@@ -93,6 +93,20 @@ def test_the_event_log_holds_every_epoch(splits, store: ObjectStore, tmp_path: P
     for record in result.epochs[1:]:
         assert seen["val_auc", record["epoch"]] == pytest.approx(record["val_auc"])
         assert seen["loss", record["epoch"]] == pytest.approx(record["loss"])
+
+
+def test_a_stage_may_keep_its_last_epoch_whatever_validation_says(splits) -> None:
+    stage = Stage(("any",), epochs=3, rate=0.5, keeps="last", optimizer="AdamW", smoothing=0.05)
+    _, result = _fit(splits, None, stage=stage)
+    assert result.best_epoch == 3
+    assert result.history()["selection"] == LAST
+
+
+def test_a_cosine_rate_may_fall_to_nothing() -> None:
+    stage = Stage(("any",), epochs=4, rate=1e-3, decay="cosine to 0")
+    rates = [rate_of(stage, epoch) for epoch in range(1, 5)]
+    assert np.mean(rates) == pytest.approx(5e-4)
+    assert rates[-1] < 4e-5
 
 
 def test_a_cosine_rate_falls_to_a_tenth() -> None:
