@@ -5,7 +5,7 @@ that is left out takes many films of its label away, so each figure stands besid
 films left out at random.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,13 @@ def source_of(patients: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def leave_sources_out(
-    table: pd.DataFrame, fit_without: FitWithout, seed: int, draws: int = 3
+    table: pd.DataFrame,
+    fit_without: FitWithout,
+    seed: int,
+    draws: int = 3,
+    only: Collection[str] | None = None,
 ) -> list[LeftOut]:
-    """One row a source of ``table`` (patient, label, source), in the order of their names.
+    """One row a source of ``table`` (patient, label, source), in the order of their names; or ``only`` some.
 
     Beside the source, a fifth of the other label's patients are left out: the fit has seen no film that is
     judged. A source without which a label is gone is passed over.
@@ -85,7 +89,7 @@ def leave_sources_out(
         own = str(part["label"].iloc[0])
         mine = (table["source"] == source).to_numpy(bool) & (label == own)
         left = int((label == own).sum() - mine.sum())
-        if not left:
+        if not left or (only is not None and source not in only):
             continue
         other = _drawn(table, label != own, OTHERS * (label != own).sum(), rng)
         held = [mine] + [_drawn(table, label == own, mine.sum(), rng) for _ in range(draws)]

@@ -30,7 +30,7 @@ def films() -> tuple[pd.DataFrame, "np.ndarray[tuple[int, int], np.dtype[np.floa
     return table, np.stack([disease, mark], 1)
 
 
-def left_out(draws: int = 2) -> dict[str, LeftOut]:
+def left_out(draws: int = 2, only: list[str] | None = None) -> dict[str, LeftOut]:
     table, features = films()
     ill = (table["label"] == "PNEUMONIA").to_numpy()
 
@@ -41,7 +41,7 @@ def left_out(draws: int = 2) -> dict[str, LeftOut]:
         model = LogisticRegression().fit(features[~held], ill[~held])
         return model.predict_proba(features[held])[:, 1]
 
-    return {row.source: row for row in leave_sources_out(table, fit_without, 0, draws)}
+    return {row.source: row for row in leave_sources_out(table, fit_without, 0, draws, only)}
 
 
 def test_a_source_that_was_told_by_a_mark_is_found_and_the_control_is_not() -> None:
@@ -62,6 +62,10 @@ def test_the_control_leaves_as_many_films_out_and_both_judge_the_other_label() -
 
 def test_the_same_seed_gives_the_same_rows() -> None:
     assert left_out() == left_out()
+
+
+def test_one_source_asked_for_alone_gives_the_row_that_all_give() -> None:
+    assert left_out(only=["normal2-im"]) == {"normal2-im": left_out()["normal2-im"]}
 
 
 def test_the_number_of_draws_changes_nothing_but_the_control() -> None:
