@@ -207,8 +207,18 @@ class ObjectStore:
         return self.put(key, canonical_json(document), "application/json")
 
     def put_if_absent(self, key: str, body: bytes, content_type: str = "application/json") -> str:
-        """Write an object that must not exist yet; ConditionFailed if it does."""
-        return self._put(key, body, content_type, IfNoneMatch="*")
+        """Write an object that must not exist yet; ConditionFailed if it does, and only then.
+
+        A store may answer a conflict where another write was on its way and failed: then nothing is there,
+        and the write is made again. StorageUnavailable where each try meets such a conflict.
+        """
+        for _ in range(_CONFLICTS):
+            try:
+                return self._put(key, body, content_type, IfNoneMatch="*")
+            except ConditionFailed:
+                if self.exists(key):
+                    raise
+        raise StorageUnavailable("each write met another, and nothing is there", where=key, do="Try again.")
 
     def put_once(self, key: str, body: bytes, content_type: str = "application/json") -> bytes:
         """Write an object that is written once; returns what is stored: the first writer's bytes.
@@ -216,19 +226,14 @@ class ObjectStore:
         Equal to ``body`` where this call, or an earlier one with the same bytes, was the first. A lost
         answer is settled by reading, so a repetition after a crash changes nothing.
         """
-        for _ in range(_CONFLICTS):
+        try:
+            self.put_if_absent(key, body, content_type)
+        except (ConditionFailed, StorageUnavailable) as failure:
             try:
-                self.put_if_absent(key, body, content_type)
-            except (ConditionFailed, StorageUnavailable) as failure:
-                try:
-                    return self.read(key)
-                except ObjectMissing:
-                    # A conflict with another write that then failed: nothing is there, and it is our turn.
-                    if not isinstance(failure, ConditionFailed):
-                        raise failure from None
-            else:
-                return body
-        raise ConditionFailed("each write met another, and nothing is there", where=key, do="Try again.")
+                return self.read(key)
+            except ObjectMissing:
+                raise failure from None
+        return body
 
     def replace_if_unchanged(self, key: str, body: bytes, etag: str | None) -> str:
         """Replace the object last read with ``etag`` (None: it did not exist); else ConditionFailed."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pneumo_tasks.errors import BadBatch, BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
-from pneumo_tasks.intake.sent.batches import upload_batch
+from pneumo_tasks.evaluation.revisions import revise
+from pneumo_tasks.intake.sent.batches import read_batch, upload_batch
 from pneumo_tasks.promotion.registry import ledger, ledger_copy
 from pneumo_tasks.promotion.registry.pointer import read_pointer, try_move_pointer
 from pneumo_tasks.settings import Settings
@@ -42,8 +43,26 @@ def test_a_passing_conflict_leaves_nothing_unwritten(
     assert store_behind.put_once("evidence", b"first") == b"first"
     assert store.read("evidence") == b"first"
     proxy.rule = always(faults.refused(409, "ConditionalRequestConflict"), writes_of("other"))
-    with pytest.raises(ConditionFailed, match="nothing is there"):
+    with pytest.raises(StorageUnavailable, match="nothing is there"):
         store_behind.put_once("other", b"first")
+
+
+@pytest.mark.parametrize("kind", ["revision", "ledger", "batch"])
+def test_a_passing_conflict_is_never_taken_for_another_writer(
+    proxy: Proxy, settings: Settings, store: ObjectStore, store_behind: ObjectStore, tmp_path: Path, kind: str
+) -> None:
+    conflict = faults.refused(409, "ConditionalRequestConflict")
+    if kind == "revision":
+        proxy.rule = once(conflict, writes_of("decision-0001.json"))
+        assert revise(store_behind, "run", "decision", {"a": 1}).key.endswith("decision-0001.json")
+        assert store.read_json(layout.run("run", "decision.json")) == {"a": 1}
+    elif kind == "ledger":
+        proxy.rule = once(conflict, enters_the_ledger)
+        assert ledger.append(store_behind, PROMOTED) == ledger.read_ledger(store)[0]
+    else:
+        proxy.rule = once(conflict, writes_of("batch.json"))
+        sent = upload_batch(settings, store_behind, write(tmp_path / "b", good_files(2)), "w1", "train")
+        assert read_batch(store, sent.batch_id)[0] == sent
 
 
 def test_bytes_that_change_on_the_way_up_are_sent_again_or_told(
@@ -95,10 +114,15 @@ def test_a_store_that_refuses_to_delete_is_still_safe(
     assert "stays in the bucket" in caplog.text
 
 
-def test_a_conflict_on_a_conditional_write_is_a_failed_condition(
-    proxy: Proxy, store_behind: ObjectStore
+def test_a_conflict_is_a_failed_condition_only_where_somebody_else_wrote(
+    proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
 ) -> None:
     proxy.rule = always(faults.refused(409, "ConditionalRequestConflict"), writes_of("pointer"))
+    with pytest.raises(ConditionFailed):
+        store_behind.replace_if_unchanged("pointer", b"1", None)
+    with pytest.raises(StorageUnavailable, match="nothing is there"):
+        store_behind.put_if_absent("pointer", b"1")
+    store.put("pointer", b"0")
     with pytest.raises(ConditionFailed):
         store_behind.put_if_absent("pointer", b"1")
 
@@ -120,11 +144,11 @@ def test_an_upload_whose_last_answer_is_lost_or_that_is_done_again_is_one_batch(
             upload_batch(settings, store, other, "monday", split)
 
 
-def test_a_ledger_in_which_somebody_is_always_faster_is_told_so(
+def test_a_ledger_that_refuses_each_entry_is_told_so(
     proxy: Proxy, store: ObjectStore, store_behind: ObjectStore
 ) -> None:
     proxy.rule = always(faults.refused(412, "PreconditionFailed"), enters_the_ledger)
-    with pytest.raises(StorageUnavailable, match="attempts met another writer"):
+    with pytest.raises(StorageUnavailable, match="nothing is there"):
         ledger.append(store_behind, PROMOTED)
     assert ledger.read_ledger(store) == []
 
