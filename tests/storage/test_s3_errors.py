@@ -101,6 +101,6 @@ def _do(store: ObjectStore, operation: Operation) -> None:
     elif operation == "write":
         store.put("key", b"body")
     elif operation == "conditional write":
-        store.put_if_absent("key", b"body")
+        store.replace_if_unchanged("key", b"body", None)
     else:
         store.delete("key")
