@@ -68,11 +68,15 @@ def list_batches(store: ObjectStore, stale_hours: float = 24.0) -> list[BatchSta
 
 
 def _list(store: ObjectStore, catalogue: Catalogue, stale_hours: float) -> list[BatchState]:
-    folders = store.list_folders(layout.INCOMING)
+    return _states(_Look(store, catalogue, stale_hours), store.list_folders(layout.INCOMING))
+
+
+def _states(look: _Look, folders: list[str]) -> list[BatchState]:
+    """The states of the batches of the catalogue and of those that ``folders`` name besides."""
+    store, catalogue = look.store, look.catalogue
     if strange := sorted(name for name in folders if not layout.is_identifier(name)):
         log.warning("not batches, left out: %s", ", ".join(map(repr, strange)))
     judged = {entry.verdict.batch_id: _state_of(entry.batch, entry.verdict) for entry in catalogue.entries}
-    look = _Look(store, catalogue, stale_hours)
     others = [name for name in folders if layout.is_identifier(name) and name not in judged]
     asked = read_many(lambda name: _unjudged(look, name), others, threads=_THREADS)
     found = [state for state in asked if state]
@@ -143,9 +147,15 @@ def describe_batch(store: ObjectStore, batch_id: str, stale_hours: float = 24.0)
 
     Warns where batch.json is not the one that was judged: the verdict holds for the judged one.
     """
-    state = next((state for state in list_batches(store, stale_hours) if state.batch_id == batch_id), None)
+    layout.identifier(batch_id, "batch id")
+    catalogue = read_catalogue(store, about=batch_id)
+    if catalogue.complete:
+        states = _states(_Look(store, catalogue, stale_hours), [batch_id])
+    else:  # of earlier releases: any batch may replace this one
+        states = list_batches(store, stale_hours)
+    state = next((state for state in states if state.batch_id == batch_id), None)
     if state is None:
-        return BatchState(batch_id=layout.identifier(batch_id, "batch id"), state="incomplete")
+        return BatchState(batch_id=batch_id, state="incomplete")
     try:
         _, digest = read_batch(store, batch_id)
     except (BadBatch, CorruptArtefact, ObjectMissing):

@@ -6,8 +6,10 @@ place meanwhile is told so and judges again.
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -55,15 +57,33 @@ class Catalogue:
         return next((entry for entry in self.entries if entry.verdict.batch_id == batch_id), None)
 
 
-def read_catalogue(store: ObjectStore) -> Catalogue:
-    """What is in the catalogue, at the cost of a listing and some thirty objects, however long it is."""
+def read_catalogue(store: ObjectStore, about: str | None = None) -> Catalogue:
+    """What is in the catalogue, at the cost of a listing and some thirty objects, however long it is.
+
+    ``about`` a batch: of the entries only its own, those of the batches that it replaces or that replace it,
+    and so on; a long history then costs no model an entry.
+    """
     keys = {listed.key for listed in store.list_objects(layout.CATALOGUE)}
     with understood(layout.CATALOGUE):
-        found = _ENTRIES.validate_python(read_numbered(store, _NUMBERED, keys))
+        rows = read_numbered(store, _NUMBERED, keys)
+        found = _ENTRIES.validate_python(rows if about is None else _connected(rows, about))
     first: dict[str, CatalogueEntry] = {}
     for entry in found:
         first.setdefault(entry.verdict.batch_id, entry)
-    return Catalogue(tuple(first.values()), len(found), layout.catalogue_complete() in keys)
+    return Catalogue(tuple(first.values()), len(rows), layout.catalogue_complete() in keys)
+
+
+def _connected(rows: list[Any], batch_id: str) -> list[Any]:
+    links: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        for replaced in row["batch"].get("replaces", ()):
+            links[row["batch"]["batch_id"]].add(replaced)
+            links[replaced].add(row["batch"]["batch_id"])
+    known, ahead = {batch_id}, {batch_id}
+    while ahead:
+        ahead = set().union(*(links[name] for name in ahead)) - known
+        known |= ahead
+    return [row for row in rows if row["batch"]["batch_id"] in known]
 
 
 def open_catalogue(store: ObjectStore) -> Catalogue:

@@ -73,6 +73,24 @@ def test_a_withdrawal_covers_the_chain_in_both_directions(store) -> None:
     assert [state.state for state in list_batches(store)] == ["withdrawn", "withdrawn", "accepted"]
 
 
+def test_one_batch_is_told_as_the_list_tells_it(store) -> None:
+    """Its own entry and those it is joined to are enough, whoever replaced or took back whom."""
+    chain = (("w1", []), ("w1-r2", ["w1"]), ("w1-r3", ["w1-r2"]), ("w2", []), ("w2-r2", ["w2"]), ("w3", []))
+    for batch_id, replaces in chain:
+        accept(store, batch_id, list(replaces))
+    withdraw_batch(store, "w1", "me", "consent")
+    store.put(layout.batch_manifest("w4"), canonical_json(made("w4")[0].model_dump(mode="json")))
+    store.put(layout.incoming("w5") + "files/half", b"half")
+    listed = {state.batch_id: state.state for state in list_batches(store)}
+    assert listed == {
+        "w1": "withdrawn", "w1-r2": "withdrawn", "w1-r3": "withdrawn", "w2": "replaced", "w2-r2": "accepted",
+        "w3": "accepted", "w4": "waiting", "w5": "incomplete",
+    }  # fmt: skip
+    assert {name: describe_batch(store, name).state for name in listed} == listed
+    assert len(read_catalogue(store, about="w1-r3").entries) == 3
+    assert read_catalogue(store, about="w3").head == 6
+
+
 @hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=10), st.sets(st.integers(0, 9)))
 def test_nothing_that_is_joined_to_a_withdrawn_batch_counts(olds: list[int], taken: set[int]) -> None:
