@@ -16,6 +16,7 @@ from typing import Self
 
 import pytest
 
+from pneumo_tasks.intake.records.attempts import MOST_TRIES
 from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.promotion.judgement import read_decision
@@ -137,6 +138,10 @@ class History:
                 if lasting and number < MOST and dice.random() < 0.8:
                     what = "server" if dice.random() < SHARE_OF_SERVER else "task"
                     kill = what, dice.uniform(0.0, 0.9 * lasting[name])
+                if name.startswith("validate") and number >= MOST_TRIES - 1:
+                    kill = (
+                        None  # a batch that ends its process each time is refused, and that is another test
+                    )
                 began = time.monotonic()
                 ended = worker.stage(name, self, kill)
                 took[name] = time.monotonic() - began
