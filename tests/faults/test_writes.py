@@ -163,6 +163,8 @@ def test_a_pointer_that_cannot_be_written_is_no_promotion(
     with pytest.raises(StorageUnavailable):
         try_move_pointer(store_behind, entry, None)
     assert read_pointer(store) == (None, None)
+    proxy.rule = always(faults.applied_then_refused(503, "SlowDown"), writes_of(layout.CHAMPION))
+    assert try_move_pointer(store_behind, entry, None), "the answer was lost, and the pointer moved"
 
 
 def test_nobody_waits_for_the_copy_of_the_ledger(

@@ -136,10 +136,9 @@ def _champion(store: ObjectStore, entries: list[ledger.LedgerEntry]) -> str:
 
 def _decisions(store: ObjectStore, entries: list[ledger.LedgerEntry]) -> str:
     """The documents that entries rest on are those that were written then."""
-    named = [entry for entry in entries if entry.decision is not None]
-    for entry in named:
-        if entry.decision is not None:
-            store.read_verified(entry.decision.key, entry.decision.sha256)
+    named = [entry.decision for entry in entries if entry.decision is not None]
+    for decision in named:
+        store.read_verified(decision.key, decision.sha256)
     return f"{len(named)} of {len(entries)} entries name the decision that they rest on"
 
 

@@ -11,8 +11,11 @@ from pydantic import SecretStr
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, PromotionRefused
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.evaluation.record import read_evaluation
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.decision import decide_promotion, reject_candidate
 from pneumo_tasks.promotion.judgement import Decided, read_decision
+from pneumo_tasks.promotion.protocol.activation import activate
+from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.anchors import Anchor, check_anchor
 from pneumo_tasks.promotion.registry.champion import (
@@ -25,15 +28,22 @@ from pneumo_tasks.promotion.registry.champion import (
 from pneumo_tasks.promotion.registry.contenders import candidate_of, registered_contenders
 from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.registry.remembering import check_remembered, remember
-from pneumo_tasks.promotion.registry.rollback import ChangeRequest, person, reset_champion, rollback
+from pneumo_tasks.promotion.registry.rollback import (
+    ChangeRequest,
+    person,
+    reset_champion,
+    rollback,
+    with_second_person,
+)
 from pneumo_tasks.promotion.registry.signatures import check_signature, sign_document
 from pneumo_tasks.promotion.registry.signing import end_signing, sign_history
 from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.promotion.registry.versions import register_version
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from tests.evaluation.story import SNAPSHOT, Story
+from tests.faults.proxy import Proxy, always, refused, writes_of
 from tests.promotion.judging import judge
 from tests.promotion.keys import key_pair
 
@@ -265,3 +275,74 @@ def test_a_candidate_that_is_the_champion_changes_nothing_in_a_dry_run(
     evaluate_candidate(dry, story.store, "again", SNAPSHOT, champion_ref(story.store))
     assert decide_promotion(dry, story.store, "again", SNAPSHOT).decision == "identical"
     assert len(ledger.read_ledger(story.store)) == 1
+
+
+def test_an_anchor_of_another_history_is_told(store: ObjectStore) -> None:
+    ledger.append(store, moved("a", "v1", 0))
+    with pytest.raises(CorruptArtefact, match="entry 1 has the digest"):
+        check_anchor(store, ledger.read_ledger(store), Anchor(1, "0" * 32))
+
+
+def test_a_refusal_that_came_after_what_was_told_holds(settings: Settings, story: Story) -> None:
+    judge(settings, story, "first")
+    told = decide_promotion(settings, story.store, "first", SNAPSHOT)
+    no = Approval(verdict="reject", by="ada", reason="blurred films", at="2026-11-27T10:00:00+00:00")
+    reject_candidate(settings, story.store, "first", no)
+    with pytest.raises(PromotionRefused):
+        promote_model(settings, story.store, "first", judged=told.document)
+    assert champion_ref(story.store) is None
+
+
+def test_a_candidate_that_a_later_judgement_approves_is_promoted(settings: Settings, story: Story) -> None:
+    strict = settings.model_copy(update={"min_test_patients": 1000})
+    judge(strict, story, "first")
+    assert [entry.kind for entry in ledger.read_ledger(story.store)] == ["rejected"]
+    assert decide_promotion(settings, story.store, "first", SNAPSHOT).decision == "approved"
+    assert promote_model(settings, story.store, "first").version
+
+
+def test_a_person_who_says_no_moves_no_pointer(settings: Settings, story: Story) -> None:
+    promoted(settings, story)
+    no = Approval(verdict="reject", by="grace", reason="not today", at="2026-11-27T10:00:00+00:00")
+    with pytest.raises(PromotionRefused):
+        reset_champion(settings, story.store, ChangeRequest(reason="agreed", by="ada", approval=no))
+    assert champion_ref(story.store) is not None
+
+
+def test_a_change_by_hand_that_meets_another_says_so(
+    proxy: Proxy, settings: Settings, settings_behind: Settings, story: Story
+) -> None:
+    promoted(settings, story)
+    proxy.rule = always(refused(412, "PreconditionFailed"), writes_of(layout.CHAMPION))
+    with pytest.raises(PromotionRefused, match="the champion changed meanwhile"):
+        reset_champion(settings_behind, ObjectStore.connect(settings_behind), WHY)
+    assert champion_ref(story.store) is not None
+
+
+def test_a_second_person_is_asked_with_a_reason_alone(settings: Settings, story: Story) -> None:
+    rules = ApprovalRules(approvers=("ada", "grace"), min_reason_letters=10)
+    protocol = Protocol.of(settings).model_copy(update={"approval": rules})
+    activate(settings, story.store, protocol, "ada", "agreed in the meeting of May")
+    with pytest.raises(BadConfiguration, match="a reason is missing"):
+        with_second_person(settings, story.store, "reset", "champion", " ")
+
+
+def test_a_signed_entry_that_was_cut_is_missed(settings: Settings, story: Story) -> None:
+    private, _ = key_pair()
+    signing = settings.model_copy(update={"signing_key": private})
+    promoted(signing, story)
+    reset_champion(signing, story.store, WHY)
+    story.store.client.delete_object(Bucket=story.store.bucket, Key=layout.ledger_entry(2))
+    story.store.client.delete_object(Bucket=story.store.bucket, Key=layout.CHAMPION)
+    verdict, detail = found(signing, ObjectStore.connect(signing), "signatures")
+    assert (verdict, "a signed entry is missing" in detail) == ("fail", True)
+
+
+def test_the_onnx_file_of_a_candidate_is_a_file_of_its_version(settings: Settings, story: Story) -> None:
+    body = b"the same graph"
+    story.run("first", onnx={"sha256": sha256(body), "bytes": len(body), "opset": 15, "parity": 0.0})
+    story.store.put(layout.run("first", "candidate.onnx"), body)
+    evaluate_candidate(settings, story.store, "first", SNAPSHOT, None)
+    decide_promotion(settings, story.store, "first", SNAPSHOT)
+    version = promote_model(settings, story.store, "first").version
+    assert read_manifest(story.store, version).files["model.onnx"] == sha256(body)
