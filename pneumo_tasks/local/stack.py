@@ -64,7 +64,7 @@ class Place:
         """The recorded stack, or None where none is recorded or the record cannot be read."""
         try:
             return Stack.model_validate_json(self.record.read_text())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):  # another user's, where a folder of theirs is closed to us
             return None
 
     def write(self, stack: Stack) -> None:

@@ -75,6 +75,11 @@ def test_a_record_that_cannot_be_read_is_no_record(place: Place) -> None:
     assert down(place) == 0
 
 
+def test_a_record_that_may_not_be_read_is_no_record(place: Place) -> None:
+    place.record.mkdir(parents=True)  # reading it is an error of the system, as of a file of somebody else
+    assert place.read() is None
+
+
 def test_where_airflow_cannot_start_the_s3_server_is_stopped_again(place: Place) -> None:
     place.local.mkdir()
     place.airflow_home.write_text("a file where Airflow's home should be")
