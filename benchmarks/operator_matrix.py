@@ -105,14 +105,12 @@ def installation() -> Iterator[tuple[Any, Any]]:
 
 @contextmanager
 def _stepped(folder: Path) -> Iterator[tuple[Any, Any]]:
-    from tests.dags.stepped import EASY, RECIPE, SteppedAirflow, shrunk_recipe
+    from tests.dags.stepped import EASY, RECIPE, SteppedAirflow, hand_in_phantoms, shrunk_recipe
 
     os.environ |= {f"PNEUMO_{name}": value for name, value in EASY.items()}
     from airflow.utils import db
     from fastapi.testclient import TestClient
 
-    from pneumo_tasks.intake.sent.batches import upload_batch
-    from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore
     from pneumo_tasks.training import recipes
@@ -121,9 +119,7 @@ def _stepped(folder: Path) -> Iterator[tuple[Any, Any]]:
     settings = Settings.load()
     store = ObjectStore.connect(settings)
     store.ensure_bucket()
-    write_phantoms(folder, draw_phantoms(train_per_label=24, test_per_label=8))
-    upload_batch(settings, store, folder / "train", "train-1", "train", synthetic=True)
-    upload_batch(settings, store, folder / "test", "test-1", "test", synthetic=True)
+    hand_in_phantoms(settings, store, folder)
     passwords = Path(os.environ["AIRFLOW_HOME"]) / "simple_auth_manager_passwords.json.generated"
     passwords.write_text(json.dumps({"admin": "admin", "vera": "vera"}))
     db.initdb()

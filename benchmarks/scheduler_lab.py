@@ -136,7 +136,7 @@ def lab(folder: Path) -> Iterator[Lab]:
     process = StartedProcess.of("SeaweedFS", server.pid)
     home, ports, project = folder / "airflow", free_ports(3), folder / "project"
     try:
-        store = hand_in(folder, server)
+        store = fill_bucket(folder, server)
         write_dags(project / "dags")
         database.start()
         told = airflow_server.airflow_environment(project, home, ports, server, BUCKET, {}) | {
@@ -157,13 +157,11 @@ def lab(folder: Path) -> Iterator[Lab]:
         stop(process, 3)
 
 
-def hand_in(folder: Path, server: Any) -> Any:
+def fill_bucket(folder: Path, server: Any) -> Any:
     """The settings of everything that follows, and a bucket with a train and a test batch."""
-    from pneumo_tasks.intake.sent.batches import upload_batch
-    from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore
-    from tests.dags.stepped import EASY
+    from tests.dags.stepped import EASY, hand_in_phantoms
 
     os.environ |= {f"PNEUMO_{name}": value for name, value in EASY.items()} | {
         "PNEUMO_S3_ENDPOINT": server.endpoint, "PNEUMO_BUCKET": BUCKET, "PNEUMO_DEMO": "true",
@@ -175,9 +173,7 @@ def hand_in(folder: Path, server: Any) -> Any:
     settings = Settings.load()
     store = ObjectStore.connect(settings)
     store.ensure_bucket()
-    write_phantoms(folder, draw_phantoms(train_per_label=24, test_per_label=8))
-    upload_batch(settings, store, folder / "train", "train-1", "train", synthetic=True)
-    upload_batch(settings, store, folder / "test", "test-1", "test", synthetic=True)
+    hand_in_phantoms(settings, store, folder)
     return store
 
 

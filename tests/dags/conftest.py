@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from pneumo_tasks.intake.sent.batches import upload_batch
-from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
-from tests.dags.stepped import EASY, RECIPE, SteppedAirflow, shrunk_recipe
+from tests.dags.stepped import EASY, RECIPE, SteppedAirflow, hand_in_phantoms, shrunk_recipe
 from tests.plugins.conftest import airflow_app as airflow_app
 
 
@@ -32,6 +30,4 @@ def stepped(
 def phantoms(store: ObjectStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A train and a test batch, and the recipe at a third of its side."""
     monkeypatch.setitem(recipes.RECIPES, RECIPE, shrunk_recipe())
-    write_phantoms(tmp_path, draw_phantoms(train_per_label=24, test_per_label=8))
-    upload_batch(settings, store, tmp_path / "train", "train-1", "train", synthetic=True)
-    upload_batch(settings, store, tmp_path / "test", "test-1", "test", synthetic=True)
+    hand_in_phantoms(settings, store, tmp_path)

@@ -22,7 +22,10 @@ from fastapi.testclient import TestClient
 from pneumo_airflow.ended_runs import TELLING
 from pneumo_airflow.stages import open_store, opened
 from pneumo_tasks import journal
+from pneumo_tasks.intake.sent.batches import upload_batch
+from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -38,6 +41,13 @@ EASY = {
     "RECALL_MARGIN": "1", "PRECISION_MARGIN": "1", "ORIGINAL_RECALL_MARGIN": "1",
     "ORIGINAL_PRECISION_MARGIN": "1", "LATE_HOURS": "0",
 }  # fmt: skip
+
+
+def hand_in_phantoms(settings: Settings, store: ObjectStore, folder: Path) -> None:
+    """Draw 64 phantoms below ``folder``, and send them as a train and a test batch."""
+    write_phantoms(folder, draw_phantoms(train_per_label=24, test_per_label=8))
+    upload_batch(settings, store, folder / "train", "train-1", "train", synthetic=True)
+    upload_batch(settings, store, folder / "test", "test-1", "test", synthetic=True)
 
 
 def shrunk_recipe() -> recipes.Recipe:
