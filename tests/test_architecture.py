@@ -98,7 +98,7 @@ def rooms_entered(house: str) -> dict[str, set[str]]:
     return entered
 
 
-@pytest.mark.parametrize("house", ["intake", "evaluation"])
+@pytest.mark.parametrize("house", ["intake", "evaluation", "training"])
 def test_the_rooms_of_a_package_stand_in_one_direction(house: str) -> None:
     entered = rooms_entered(house)
     assert sum(map(len, entered.values())) > 3

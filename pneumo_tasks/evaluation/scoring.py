@@ -16,7 +16,7 @@ from pneumo_tasks.evaluation.record import read_named_scores
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.model.artefact import Answers, ask, load_artefact
 
 log = logging.getLogger(__name__)

@@ -265,7 +265,7 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 def check_request(settings: Settings, params: Mapping[str, object]) -> None:
     """Refuse (BadConfiguration) what the params of a run ask for and no run can do, before one starts."""
-    from pneumo_tasks.training.features.augmentation import (
+    from pneumo_tasks.training.augmentation import (
         find_kind,  # pandas, which no DAG file should import
     )
 

@@ -14,7 +14,7 @@ import pytest
 from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
 from pneumo_tasks.promotion.runs.state import ORDER
 from pneumo_tasks.settings import RUN_PARAMS, RUN_SECTIONS, Settings
-from pneumo_tasks.training.features.augmentation import KINDS
+from pneumo_tasks.training.augmentation import KINDS
 from pneumo_tasks.training.recipes import RECIPES
 
 PROJECT = Path(__file__).resolve().parents[2]

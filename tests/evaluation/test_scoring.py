@@ -9,7 +9,7 @@ from pneumo_tasks.errors import BadData
 from pneumo_tasks.evaluation.scoring import read_images
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
-from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.films import read_films
 from tests.evaluation.story import film
 
 

@@ -19,7 +19,7 @@ from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.export.candidate import read_candidate
 from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.features.extract import extract_features
-from pneumo_tasks.training.features.films import read_image
+from pneumo_tasks.training.films import read_image
 from pneumo_tasks.training.fitting.cross_fitted_head import put_head
 from pneumo_tasks.training.fitting.cross_fitting import LinearHead
 from pneumo_tasks.training.fitting.fine_tuning import fine_tune

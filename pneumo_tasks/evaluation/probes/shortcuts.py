@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from pneumo_tasks.evaluation.probes.texture import BANDS, texture
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.intake.rules.adversarial import SEED
+from pneumo_tasks.training.films import by_size
 from pneumo_tasks.training.framing import alignment
 from pneumo_tasks.training.framing.affine_maps import BOX, FILM_EDGE, SIDE, WHOLE, Matrix, warp
 from pneumo_tasks.training.framing.frames import resize, squash
 from pneumo_tasks.training.framing.reframing import reframed
-from pneumo_tasks.training.model.artefact import by_size, chunks
+from pneumo_tasks.training.model.artefact import chunks
 
 Values = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.training.features.films import read_films
 from pneumo_tasks.training.features.mapped_arrays import Indices
+from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.fitting.workplace import Workplace
 from pneumo_tasks.training.model.artefact import score_images
 

@@ -15,7 +15,7 @@ from pneumo_tasks.errors import BadConfiguration, ObjectMissing
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.local_disk import allocate, written_below
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.augmentation import rows_with_variants
+from pneumo_tasks.training.augmentation import rows_with_variants
 from pneumo_tasks.training.features.frozen_parts import FrozenParts
 from pneumo_tasks.training.features.frozen_pass import FrozenPass, derivable, measure_precision
 from pneumo_tasks.training.features.keys import Pass, needed_extractors, pass_of

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.augmentation import augmented, find_kind
-from pneumo_tasks.training.features.films import Grey, read_films
+from pneumo_tasks.training.augmentation import augmented, find_kind
 from pneumo_tasks.training.features.frozen_parts import Framer, FrozenParts
 from pneumo_tasks.training.features.keys import Pass
 from pneumo_tasks.training.features.precision import SAMPLE, read_error, record_error, relative_error
 from pneumo_tasks.training.features.shards import Shard
+from pneumo_tasks.training.films import by_size, read_films
 from pneumo_tasks.training.framing.frames import WHOLE_FILM, View
 from pneumo_tasks.training.hardware import prepare_hardware
-from pneumo_tasks.training.model.artefact import by_size
 from pneumo_tasks.training.recipes import FRAME
 
 Outputs = dict[str, NDArray[Any]]

@@ -10,7 +10,7 @@ import pandas as pd
 from pneumo_tasks.errors import BadData, ObjectMissing
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.augmentation import rows_with_variants
+from pneumo_tasks.training.augmentation import rows_with_variants
 from pneumo_tasks.training.features.examples import Examples, examples_of
 from pneumo_tasks.training.features.keys import Extractor, pass_of
 from pneumo_tasks.training.features.local_cache import LocalCache

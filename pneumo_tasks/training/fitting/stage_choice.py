@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from pneumo_tasks.dataset.sample import first_of_each
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.training.features.examples import mean_of
-from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.fitting.workplace import Workplace
 from pneumo_tasks.training.framing.reframing import REFRAMINGS
 from pneumo_tasks.training.model.artefact import score_images

@@ -16,11 +16,10 @@ from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
-from pneumo_tasks.training.features.films import read_films
+from pneumo_tasks.training.films import by_size, read_films
 from pneumo_tasks.training.framing import alignment
 from pneumo_tasks.training.framing.affine_maps import GRID, SIDE, Matrix, onto_template
 from pneumo_tasks.training.framing.frames import squash
-from pneumo_tasks.training.model.artefact import by_size
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import CorruptArtefact
+from pneumo_tasks.training.films import by_size
 from pneumo_tasks.training.framing.alignment import ACCEPTED, CORRELATION
 from pneumo_tasks.training.hardware import settled_keras
 from pneumo_tasks.training.recipes import FRAME
@@ -202,18 +203,3 @@ def chunks(images: Iterable[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint
     iterator = iter(images)
     while chunk := list(itertools.islice(iterator, BATCH)):
         yield chunk
-
-
-def by_size(
-    ask: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: list[NDArray[np.uint8]]
-) -> NDArray[np.float32]:
-    """What ``ask`` says about each image, uint8 (H, W); those of one size go through together."""
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for index, image in enumerate(images):
-        by_shape.setdefault(image.shape, []).append(index)
-    answers: list[NDArray[np.float32] | None] = [None] * len(images)
-    for indices in by_shape.values():
-        batch = np.stack([images[i] for i in indices])[..., None]
-        for index, answer in zip(indices, ask(batch), strict=True):
-            answers[index] = answer
-    return np.stack([answer for answer in answers if answer is not None])

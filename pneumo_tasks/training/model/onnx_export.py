@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.training.model.artefact import Traced, by_size, score_images
+from pneumo_tasks.training.films import by_size
+from pneumo_tasks.training.model.artefact import Traced, score_images
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from pneumo_tasks.training.export.candidate import read_candidate
 from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.export.parity import SAME_PRECISION, PrecisionTooLow
 from pneumo_tasks.training.features.extract import extract_exactly, extract_features
-from pneumo_tasks.training.features.films import read_image
 from pneumo_tasks.training.features.keys import Extractor, pass_of
 from pneumo_tasks.training.features.local_cache import LocalCache
 from pneumo_tasks.training.features.precision import (
@@ -25,6 +24,7 @@ from pneumo_tasks.training.features.precision import (
     settled_precision,
 )
 from pneumo_tasks.training.features.shards import open_shard
+from pneumo_tasks.training.films import read_image
 from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.fitting.workplace import prepare

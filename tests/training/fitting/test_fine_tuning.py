@@ -14,7 +14,7 @@ from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.export.candidate import Candidate, read_candidate, weights_digest
 from pneumo_tasks.training.export.exporting import export_candidate
 from pneumo_tasks.training.features.extract import extract_features
-from pneumo_tasks.training.features.films import read_image
+from pneumo_tasks.training.films import read_image
 from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.model.artefact import load_artefact, score_images

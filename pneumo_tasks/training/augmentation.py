@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import LABELS
 
-Grey = NDArray[np.uint8]
 Pair = NDArray[np.float64]
 
 _MAX_ROTATION = 10.0  # degrees either way

@@ -1,6 +1,6 @@
 """Films: the images of a snapshot, fetched, checked and decoded ahead of the computation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -8,12 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumo_tasks.errors import BadData
-from pneumo_tasks.films.imaging import Limits, decode_grey
+from pneumo_tasks.films.imaging import Grey, Limits, decode_grey
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.many_reads import read_many
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
-
-Grey = NDArray[np.uint8]
 
 READERS = 8  # threads that fetch and decode while the cores compute
 
@@ -50,3 +48,18 @@ def read_films(
             following = submit(start + batch)
             yield pending.result()
             pending = following
+
+
+def by_size(
+    ask: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: list[Grey]
+) -> NDArray[np.float32]:
+    """What ``ask`` says about each image, uint8 (H, W); those of one size go through together."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        by_shape.setdefault(image.shape, []).append(index)
+    answers: list[NDArray[np.float32] | None] = [None] * len(images)
+    for indices in by_shape.values():
+        batch = np.stack([images[i] for i in indices])[..., None]
+        for index, answer in zip(indices, ask(batch), strict=True):
+            answers[index] = answer
+    return np.stack([answer for answer in answers if answer is not None])

@@ -8,15 +8,15 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.evaluation.probes.texture import texture
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.augmentation import augmented, rows_with_variants
+from pneumo_tasks.training.augmentation import augmented, rows_with_variants
 from pneumo_tasks.training.features.extract import extract_features
 from pneumo_tasks.training.features.frozen_parts import FrozenParts
 from pneumo_tasks.training.features.frozen_pass import FrozenPass
 from pneumo_tasks.training.features.keys import pass_of
+from pneumo_tasks.training.films import by_size
 from pneumo_tasks.training.fitting.workplace import prepare
 from pneumo_tasks.training.framing.affine_maps import SIDE
 from pneumo_tasks.training.framing.frames import CORE, WHOLE_FILM
-from pneumo_tasks.training.model.artefact import by_size
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.recipes import find_recipe
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
