@@ -179,7 +179,7 @@ class Network:
         self.frozen = FrozenPass.build(FrozenParts(recipe, found), SQUASH, source, recipe.cuts)
 
     def features(self, films: list[Grey]) -> NDArray[np.float32]:
-        from pneumo_tasks.training.model.artefact import by_size
+        from pneumo_tasks.training.films import by_size
 
         frames = by_size(self.frozen.frame, films)
         answers = [

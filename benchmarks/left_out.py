@@ -1,7 +1,8 @@
 """What the default head says of a source that it never saw, on training films alone, beside its control.
 
-A source is what stands before the number of a patient's id. The features are the product's own, kept in
-`--scratch`; no test film is opened.
+A source is what stands before the number of a patient's id. The features are the product's own; no test
+film is opened. A bucket that is there already (PNEUMO_S3_ENDPOINT and so on, its batches validated) is used
+with its features; else one is made in `--scratch`, and the films of `--data` are written into it.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from training_bucket import find_films, open_bucket, write_snapshot
 
 from pneumo_tasks import pipeline
+from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.evaluation.figures.metrics import Scores
 from pneumo_tasks.evaluation.probes.left_out import LeftOut, Profile, leave_sources_out, source_of
 from pneumo_tasks.run import Run
@@ -36,15 +40,8 @@ SNAPSHOT, RUN = "left-out", "left-out"
 def main() -> None:
     options = _options()
     logging.basicConfig(level=logging.WARNING if options.json else logging.INFO, format="%(message)s")
-    weights = str(options.weights) if options.weights.is_file() else "random"
-    with tempfile.TemporaryDirectory(prefix="pneumo-benchmark-", dir=options.scratch) as folder:
-        films = find_films(options.data, 10**6, Path(folder))
-        kept = [
-            int(hashlib.sha256(p.encode()).hexdigest(), 16) % 100 < options.percent for p in films["patient"]
-        ]
-        with open_bucket(Path(folder), weights, recipe=options.recipe, export_onnx=False) as bucket:
-            films = films[kept].reset_index(drop=True).assign(batch_id="b")
-            found = measure(*bucket, films, options.draws)
+    with _snapshot(options) as (settings, store, snapshot_id):
+        found = measure(settings, store, snapshot_id, options.draws)
     if options.json:
         print(json.dumps([row.model_dump() for row in found], indent=1))
         return
@@ -54,13 +51,12 @@ def main() -> None:
         )
 
 
-def measure(settings: Settings, store: ObjectStore, films: pd.DataFrame, draws: int) -> list[LeftOut]:
+def measure(settings: Settings, store: ObjectStore, snapshot_id: str, draws: int) -> list[LeftOut]:
     """Extract what is missing, then fit once without each source and once for each of its controls."""
-    rows = write_snapshot(settings, store, films, SNAPSHOT, [RUN])
     run = Run(settings, store, RUN, recorded=False)
-    for shard in dict.fromkeys(rows["shard"]):
-        pipeline.extract(run, SNAPSHOT, shard)
-    place = prepare(settings, store, RUN, SNAPSHOT)
+    for shard in dict.fromkeys(training_rows(store, snapshot_id)["shard"]):
+        pipeline.extract(run, snapshot_id, shard)
+    place = prepare(settings, store, RUN, snapshot_id)
     head = place.recipe.head
     if not isinstance(head, CrossFitting):
         raise SystemExit(f"recipe {place.recipe.name}: only a head that is solved is fitted so often")
@@ -86,6 +82,31 @@ def scores_without(
     head = fit_head(features[~out], examples.labels[~out], examples.weights[~out], inverse_penalty)
     scores = probability_of_films(examples, head.logits(features))
     return scores.reindex(images[held]).to_numpy(np.float64)
+
+
+@contextmanager
+def _snapshot(options: argparse.Namespace) -> Iterator[tuple[Settings, ObjectStore, str]]:
+    if os.environ.get("PNEUMO_S3_ENDPOINT"):
+        settings = Settings.load({"recipe": options.recipe, "export_onnx": False, "force": True})
+        store = ObjectStore.connect(settings)
+        run = Run(settings, store, RUN, recorded=False)
+        assembled = pipeline.assemble(run).snapshot
+        if assembled is None:
+            raise SystemExit("no image was accepted")
+        pipeline.balance(run, assembled.snapshot_id)
+        yield settings, store, assembled.snapshot_id
+        return
+    weights = str(options.weights) if options.weights.is_file() else "random"
+    with tempfile.TemporaryDirectory(prefix="pneumo-benchmark-", dir=options.scratch) as folder:
+        films = find_films(options.data, 10**6, Path(folder)).assign(batch_id="b")
+        draw = [int(hashlib.sha256(p.encode()).hexdigest(), 16) % 100 for p in films["patient"]]
+        films = films[np.array(draw) < options.percent].reset_index(drop=True)
+        with open_bucket(Path(folder), weights, recipe=options.recipe, export_onnx=False) as (
+            settings,
+            store,
+        ):
+            write_snapshot(settings, store, films, SNAPSHOT, [RUN])
+            yield settings, store, SNAPSHOT
 
 
 def _line(profiles: list[Profile]) -> str:

@@ -6,6 +6,7 @@ Features of the copies are kept in `--folder`, so that a variant costs its fit. 
 """
 
 import argparse
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -132,7 +133,8 @@ def prepared(options: argparse.Namespace) -> tuple[Bench, pd.DataFrame]:
     settings = Settings.load({"seed": options.seed, "backbone_weights": str(options.weights)})
     precision = prepare_hardware(settings).precision
     weights = BackboneWeights("vgg16", "file", sha256_of_file(options.weights), False, options.weights)
-    parts = FrozenParts(find_recipe("vgg16-standard-frame"), weights)
+    recipe = dataclasses.replace(find_recipe("vgg16-standard-frame"), image_size=options.side)
+    parts = FrozenParts(recipe, weights)
     log.info("%d films, %d to be judged, %s; %s", len(table), judged.sum(), precision,
              table["source"].value_counts().to_dict())  # fmt: skip
     taught = ((table["label"] == LABELS[0]) | (table["draw"] < options.taught)).to_numpy(bool)
@@ -166,6 +168,7 @@ def _options() -> argparse.Namespace:
         "--ways", nargs="*", default=WAYS, choices=WAYS, help="the films as they are, altered"
     )
     parser.add_argument("--draws", type=int, default=2, help="of the control")
+    parser.add_argument("--side", type=int, default=150, help="of the backbone's input, in pixels")
     parser.add_argument("--seed", type=int, default=7, help="of what is left out")
     parser.add_argument("--json", action="store_true", help="print the document")
     return parser.parse_args()

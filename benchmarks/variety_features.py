@@ -17,13 +17,13 @@ from pneumo_tasks.evaluation.probes.robustness import as_poor_jpeg, with_gamma
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.storage.object_store import canonical_json, sha256
-from pneumo_tasks.training.features.augmentation import augmented
+from pneumo_tasks.training.augmentation import augmented
 from pneumo_tasks.training.features.frozen_parts import FrozenParts
+from pneumo_tasks.training.films import by_size
 from pneumo_tasks.training.framing.frames import CORE, SQUASH, View
 from pneumo_tasks.training.framing.reframing import REFRAMINGS
 from pneumo_tasks.training.framing.standard_frame import standard_view
 from pneumo_tasks.training.framing.template import FILMS_A_CLASS, fit_template
-from pneumo_tasks.training.model.artefact import by_size
 from pneumo_tasks.training.recipes import FRAME
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ class Films:
     def _kept(self, way: str, view: str) -> Kept:
         facts = {"way": way, "view": self.views[view].sha256, "precision": self.precision,
                  "images": sha256("".join(self.table["sha256"][self._wanted(way)]).encode()),
-                 "films": len(self.films), "version": VERSION}  # fmt: skip
+                 "side": self.parts.recipe.image_size, "films": len(self.films),
+                 "version": VERSION}  # fmt: skip
         stem = self.folder / sha256(canonical_json(facts))[:16]
         paths = [stem.with_suffix(f".{cut}.npy") for cut in CUTS]
         if not all(path.exists() for path in paths):
