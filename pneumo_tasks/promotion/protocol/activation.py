@@ -97,7 +97,7 @@ def govern(active: Active, run: Settings) -> Settings:
     """
     limits = active.protocol.effective_limits()
     stated = {name: value for name, value in limits_of(run).items() if name in run.model_fields_set}
-    refuse_looser(compare(limits, stated), f"protocol {active.digest[:12]}")
+    refuse_looser(compare(limits, stated), layout.protocol(active.digest))
     return run.model_copy(update={**limits, **stated})
 
 

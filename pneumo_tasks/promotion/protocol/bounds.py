@@ -11,7 +11,7 @@ from pneumo_tasks.errors import BadConfiguration
 
 Direction = Literal["floor", "ceiling", "fixed", "on"]
 
-LOOSER = "a run may only tighten the protocol"
+LOOSER = "this run would loosen the protocol"
 
 # floor: a higher value is tighter; ceiling: a lower one; fixed: no other value; on: never turned off.
 DIRECTIONS: dict[str, Direction] = {

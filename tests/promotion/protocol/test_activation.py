@@ -57,7 +57,7 @@ def test_the_same_activation_twice_is_one(settings: Settings, store: ObjectStore
 
 @pytest.mark.parametrize("given", [{"min_recall": 0.0}, {"recall_margin": 1.0}, {"target_recall": 0.5}])
 def test_a_run_may_not_loosen_what_was_activated(given: dict[str, float]) -> None:
-    with pytest.raises(BadConfiguration, match="may only tighten"):
+    with pytest.raises(BadConfiguration, match="would loosen the protocol"):
         govern(Active(protocol(), 1), Settings.load({"demo": True, **given}))
 
 
