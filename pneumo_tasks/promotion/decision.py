@@ -175,12 +175,11 @@ def reject_candidate(settings: Settings, store: ObjectStore, run_id: str, approv
         refusal = {"decision": "rejected", "reason": approval.sentence, "approval": approval}
         judged = _write(settings, store, judged.decision.model_copy(update=refusal))
     decision = judged.decision
-    if decision.decision == "rejected" and decision.approval is not None:
-        _enter_refusal(settings, store, judged, by=decision.approval.by)
-    elif decision.approval is None or decision.approval.verdict != "reject":
+    if decision.decision != "rejected" or decision.approval is None:
         raise PromotionRefused(
             "there is no approved candidate to refuse", where=layout.run(run_id), found=decision.decision
         )
+    _enter_refusal(settings, store, judged, by=decision.approval.by)
     log.info("rejected: %s", decision.reason)
     return _referred(judged)
 

@@ -8,9 +8,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
-from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing, PromotionRefused
+from pneumo_tasks.errors import (
+    BadConfiguration,
+    CorruptArtefact,
+    ObjectMissing,
+    PromotionRefused,
+    StorageUnavailable,
+)
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.evaluation.record import read_evaluation
+from pneumo_tasks.evaluation.revisions import revise
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.decision import decide_promotion, reject_candidate
 from pneumo_tasks.promotion.judgement import Decided, read_decision
@@ -41,7 +48,7 @@ from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.promotion.registry.versions import register_version
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from pneumo_tasks.storage.object_store import ObjectStore, Stored, sha256
 from tests.evaluation.story import SNAPSHOT, Story
 from tests.faults.proxy import Proxy, always, refused, writes_of
 from tests.promotion.judging import judge
@@ -173,6 +180,56 @@ def test_training_that_ran_again_is_registered_by_nobody(settings: Settings, sto
     with pytest.raises(CorruptArtefact, match=r"digest differs|not the one that was evaluated"):
         register_version(settings, story.store, "first")
     assert not story.store.exists(layout.model(judged.version, "manifest.json"))
+
+
+def test_an_evaluation_that_names_another_version_than_its_candidate_registers_nothing(
+    settings: Settings, story: Story
+) -> None:
+    judge(settings, story, "first")
+    other = read_evaluation(story.store, "first").model_copy(update={"version": "0dd"})
+    told = revise(story.store, "first", "evaluation", other.model_dump(mode="json"))
+    with pytest.raises(CorruptArtefact, match="not the one that was evaluated"):
+        register_version(settings, story.store, "first", told)
+    assert not story.store.exists(layout.model("0dd", "manifest.json"))
+
+
+def test_a_promotion_that_another_worker_has_just_finished_is_not_made_twice(
+    settings: Settings, story: Story
+) -> None:
+    run_id = judge(settings, story, "first")
+
+    meanwhile = [lambda: promote_model(settings, story.store, run_id)]
+
+    class Overtaken(ObjectStore):
+        def get(self, key: str, expected_sha256: str | None = None) -> Stored:
+            if key == layout.CHAMPION and meanwhile:
+                meanwhile.pop()()
+            return super().get(key, expected_sha256)
+
+    mine = promote_model(settings, Overtaken(story.store.client, story.store.bucket), run_id)
+    champion = champion_ref(story.store)
+    assert champion is not None
+    assert champion.version == mine.version
+    assert not meanwhile
+    assert [entry.kind for entry in ledger.read_ledger(story.store)] == ["promoted"]
+
+
+def test_an_entry_that_is_always_overtaken_is_to_be_tried_again(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = ledger.NewEntry(kind="reset", version=None, attempt="mine", by="ada", reason="agreed")
+
+    class Overtaken(ObjectStore):
+        def put_if_absent(self, key: str, body: bytes) -> None:
+            ledger.append(story.store, entry.model_copy(update={"attempt": f"before {key}"}))
+            super().put_if_absent(key, body)
+
+    monkeypatch.setattr(ledger, "_ATTEMPTS", 3)
+    with pytest.raises(StorageUnavailable, match="3 attempts met another writer"):
+        ledger.append(Overtaken(story.store.client, story.store.bucket), entry)
+    assert [e.attempt for e in ledger.read_ledger(story.store)] == [
+        f"before {layout.ledger_entry(seq)}" for seq in (1, 2, 3)
+    ]
 
 
 def test_nothing_is_remembered_where_no_file_is_set_or_nothing_was_promoted(
