@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pneumo_tasks.errors import BadConfiguration
@@ -12,6 +12,7 @@ from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:
     from boto3.session import Session
+    from botocore.loaders import Loader
     from pydantic import SecretStr
 
 # What botocore calls the place where it found them, for people.
@@ -36,6 +37,7 @@ def open_session(settings: Settings) -> "Session":
 
     try:
         core = botocore.session.get_session()
+        core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
         session = boto3.session.Session(
             botocore_session=core,
@@ -50,6 +52,22 @@ def open_session(settings: Settings) -> "Session":
     except (BotoCoreError, ValueError, OSError) as error:  # a process that prints no JSON, or is not there
         raise unusable(settings, error) from error
     return session
+
+
+class _Places(list[str]):
+    """Folders, each of them once: every session of boto3 adds its own to those of the loader."""
+
+    def append(self, place: str) -> None:
+        if place not in self:
+            super().append(place)
+
+
+@cache
+def _descriptions(places: str | None) -> "Loader":
+    """What botocore's files say of S3, read once a process: reading it is most of what a client costs."""
+    from botocore.loaders import Loader
+
+    return Loader(extra_search_paths=_Places(places.split(os.pathsep) if places else ()))
 
 
 def moment(told: Any) -> datetime:

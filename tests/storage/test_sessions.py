@@ -4,7 +4,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.credentials import moment
+from pneumo_tasks.storage.credentials import moment, open_session
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.storage.sessions import open_client
 
@@ -54,3 +54,9 @@ def test_a_time_is_read_as_botocore_reads_it(told: object) -> None:
 
     assert moment(told) == parse_timestamp(told)
     assert moment(told).tzinfo is not None
+
+
+def test_what_botocore_knows_of_s3_is_read_once_a_process(settings: Settings) -> None:
+    first, second = (open_session(settings)._session.get_component("data_loader") for _ in range(2))
+    assert first is second
+    assert len(set(first.search_paths)) == len(first.search_paths)  # each session names its own folder
