@@ -134,7 +134,7 @@ def opened(context: Mapping[str, Any]) -> RunningTask:
     guard_logging()
     run_id, instance = layout.check_run_id(context["run_id"]), context["ti"]
     settings = run_settings(dict(context["params"]))
-    store = open_store(settings)
+    store = open_store(with_signing_key(settings))
     if instance.dag_id == DAG_ID and instance.task_id != CLOSING_TASK:
         journal.record_begin(store, run_id, attempt(context))
         settings = govern_run(settings, store, run_id).settings
@@ -178,9 +178,10 @@ def open_store(settings: Settings) -> "ObjectStore":
 
 
 def with_signing_key(settings: Settings) -> Settings:
-    """The settings with the key that new versions are signed with: the connection's, where it exists.
+    """The settings with the key to sign with: the connection's, where it exists.
 
-    Only the tasks that decide, register a version or roll back ask for it.
+    Every task has it for the evidence that it writes (see ``opened``); decisions, versions and rollbacks are
+    signed by the tasks that make them, and by no other.
     """
     if settings.signing_key is not None:
         return settings

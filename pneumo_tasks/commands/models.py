@@ -158,13 +158,18 @@ def reset_champion(reason: Reason, as_json: AsJson = False) -> None:
 
 @app.command()
 def sign(as_json: AsJson = False) -> None:
-    """Sign the history of a bucket that had no key so far, if all of it verifies; exit 1 else."""
+    """Sign and seal what a bucket had before it had a key, if all of it verifies; exit 1 else."""
     from pneumo_tasks.promotion.registry.signing import sign_history
     from pneumo_tasks.promotion.registry.verification import verify
+    from pneumo_tasks.sealing.inventory import unguarded
 
     settings, store = open_bucket()
-    unasked = settings.model_copy(update={"trusted_key": None, "require_signature": False})
-    failed = [finding.model_dump() for finding in verify(unasked, store) if finding.verdict == "fail"]
+    unasked = settings.model_copy(
+        update={"trusted_key": None, "signing_key": None, "require_signature": False}
+    )
+    failed = [
+        finding.model_dump() for finding in verify(unasked, unguarded(store)) if finding.verdict == "fail"
+    ]
     if failed:
         print_table(["subject", "verdict", "detail"], failed)
         raise typer.Exit(1)

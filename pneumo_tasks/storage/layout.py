@@ -50,6 +50,8 @@ UNSEEN = "unseen/"
 LATER = "later/"
 MATRICES = "matrix/"
 STORE_PROBES = "store-probes/"
+TALLY = "tally/entries/"
+TALLY_SUMS = "tally/sums/"
 
 _LEDGER_ENTRY = re.compile(rf"{LEDGER}(\d{{8}})\.json")
 
@@ -236,6 +238,11 @@ def signature_of(key: str) -> str:
     if is_ledger_entry(key):
         return f"{SEALS}{key.removeprefix(LEDGER)}"
     return f"{key.removesuffix('.json')}.sig.json"
+
+
+def tally_entry(seq: int) -> str:
+    """Which evidence was written, by sha256; signed, and in a chain."""
+    return f"{TALLY}{seq:08d}.json"
 
 
 def outcomes(seq: int) -> str:

@@ -3,8 +3,6 @@
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,11 +20,14 @@ from pneumo_tasks.storage.digests import canonical_json as canonical_json
 from pneumo_tasks.storage.digests import check_digest as check_digest
 from pneumo_tasks.storage.digests import sha256 as sha256
 from pneumo_tasks.storage.digests import sha256_of_file as sha256_of_file
+from pneumo_tasks.storage.guarding import Unguarded
 from pneumo_tasks.storage.listings import agreed
 from pneumo_tasks.storage.local_disk import discard, written_below
 from pneumo_tasks.storage.proven_reads import Damaged, Received, encryption_of, is_range, prove, until_proven
 from pneumo_tasks.storage.s3_errors import Operation, S3Errors
 from pneumo_tasks.storage.sessions import endpoint_of, open_client
+from pneumo_tasks.storage.stored import Listed as Listed
+from pneumo_tasks.storage.stored import Stored as Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,36 +35,23 @@ if TYPE_CHECKING:
 _CONFLICTS = 3  # writes of one object that may meet another
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An object as it was read: its bytes, and the etag that a conditional write refers to."""
-
-    body: bytes
-    etag: str
-
-
-@dataclass(frozen=True)
-class Listed:
-    key: str
-    size: int
-    modified: datetime | None = None
-    etag: str = ""
-
-
 class ObjectStore:
     """One bucket. Every write carries its sha256; every read is proven (see ``proven_reads``).
 
     ``s3_errors`` says which answer raises what: ObjectMissing, ConditionFailed, BadConfiguration
-    (credentials, bucket), StorageUnavailable (anything that may pass).
+    (credentials, bucket), StorageUnavailable (anything that may pass). With a ``guard`` evidence is sealed
+    when it is written, and refused where it is not as it was sealed.
     """
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
-        self.client, self.bucket = client, bucket
+    def __init__(self, client: "S3Client", bucket: str, guard: Unguarded | None = None) -> None:
+        self.client, self.bucket, self.guard = client, bucket, guard or Unguarded()
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
         """Open the bucket of ``settings``; credentials from the settings, else boto3's own chain."""
-        return cls(open_client(settings), settings.bucket)
+        from pneumo_tasks.sealing.guard import guard_of
+
+        return cls(open_client(settings), settings.bucket, guard_of(settings))
 
     @property
     def address(self) -> dict[str, str]:
@@ -79,15 +67,21 @@ class ObjectStore:
         expects; StorageUnavailable where they do not agree.
         """
 
-        def attempt() -> Stored:
+        def attempt() -> Received:
             with self._mapped(key):
                 answer = self.client.get_object(Bucket=self.bucket, Key=key)
                 body = answer["Body"].read()
             received = Received(body, answer["ETag"], answer["Metadata"], encryption_of(answer))
             prove(received, key, expected_sha256)
-            return Stored(body, answer["ETag"])
+            return received
 
-        return until_proven(attempt, key)
+        try:
+            received = until_proven(attempt, key)
+        except ObjectMissing:
+            self.guard.check_absence(self, key)
+            raise
+        self.guard.check(self, key, received)
+        return Stored(received.body, received.etag)
 
     def read(self, key: str) -> bytes:
         return self.get(key).body
@@ -175,7 +169,10 @@ class ObjectStore:
                 for entry in page.get("Contents", [])
             ]
 
-        for listed in agreed(objects, lambda found: (found.key, found.size, found.etag), prefix):
+        expected = self.guard.expected(self, prefix)
+        listing = agreed(objects, lambda found: (found.key, found.size, found.etag), prefix)
+        self.guard.check_listing(self, prefix, expected, (found.key for found in listing))
+        for listed in listing:
             if not (listed.key.endswith("/") and (listed.size == 0 or listed.key == prefix)):
                 yield listed
 
@@ -266,6 +263,7 @@ class ObjectStore:
 
     def delete(self, key: str) -> None:
         """Delete one object; nothing happens where there is none. Retention and probes alone call it."""
+        self.guard.before_delete(self, key)
         with self._mapped(key, "delete"):
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
@@ -283,15 +281,18 @@ class ObjectStore:
         check_conditional_writes(self)
 
     def _put(self, key: str, body: bytes, content_type: str, **condition: Any) -> str:
+        metadata = {"sha256": (digest := sha256(body))}
+        metadata |= self.guard.before_write(self, key, digest, absent="IfNoneMatch" in condition)
         with self._mapped(key, "conditional write" if condition else "write"):
             answer = self.client.put_object(
                 Bucket=self.bucket,
                 Key=key,
                 Body=body,
                 ContentType=content_type,
-                Metadata={"sha256": sha256(body)},
+                Metadata=metadata,
                 **condition,
             )
+        self.guard.after_write(self, key, digest)
         return answer["ETag"]
 
     def _mapped(self, where: str, operation: Operation = "read") -> S3Errors:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pneumo_tasks.storage.digests import sha256
+from pneumo_tasks.storage.guarding import Unguarded
 from pneumo_tasks.storage.object_store import ObjectStore, Stored
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ class ToldStore(ObjectStore):
     told object is told from then on.
     """
 
-    def __init__(self, client: "S3Client", bucket: str, told: Mapping[str, str]) -> None:
-        super().__init__(client, bucket)
+    def __init__(
+        self, client: "S3Client", bucket: str, told: Mapping[str, str], guard: Unguarded | None = None
+    ) -> None:
+        super().__init__(client, bucket, guard)
         self.told, self._noted = dict(told), dict[str, str]()
 
     @classmethod
     def of(cls, store: ObjectStore, told: Mapping[str, str]) -> Self:
-        return cls(store.client, store.bucket, told)
+        return cls(store.client, store.bucket, told, store.guard)
 
     def noted(self, *places: str) -> dict[str, str]:
         """The digests of all that was read or written so far below ``places``, for the stages that follow."""

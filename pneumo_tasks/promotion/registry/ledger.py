@@ -35,7 +35,8 @@ _IDENTITY = {"kind", "version", "replaces", "attempt", "reason"}
 class LedgerEntry(BaseModel):
     """One decision; ``version`` is None for a reset, ``replaces`` is 0 where there was no pointer.
 
-    ``decision`` names the document that it rests on, where there is one.
+    ``decision`` names the document that it rests on, where there is one; ``tally``, where a key is set, the
+    evidence that there was, as NUMBER@DIGEST of the last entry of ``tally/``.
 
     Fields that only a newer Pneumo knows are kept, so that its entries hash the same here.
     """
@@ -54,6 +55,7 @@ class LedgerEntry(BaseModel):
     reason: str
     approval: Approval | None = None
     decision: Revision | None = None
+    tally: str | None = None
     at: str
     previous_sha256: str
 
@@ -88,16 +90,18 @@ def append(store: ObjectStore, new: NewEntry) -> LedgerEntry:
     """
     entries = read_ledger(store)
     keep_copy(store)
+    counted = {"tally": head} if (head := store.guard.head(store)) else {}
     for _ in range(_ATTEMPTS):
         for written in reversed(entries):
             if _same(written, new):
                 return written
-        head = entries[-1] if entries else None
+        last = entries[-1] if entries else None
         entry = LedgerEntry(
             **new.model_dump(),
-            seq=head.seq + 1 if head else 1,
+            **counted,
+            seq=last.seq + 1 if last else 1,
             at=journal.now(),
-            previous_sha256=digest(head) if head else NOTHING,
+            previous_sha256=digest(last) if last else NOTHING,
         )
         try:
             store.put_if_absent(

@@ -5,15 +5,13 @@ the decision (and so of the protocol, of the evaluation and of all that this nam
 it: whoever signs an entry signs the whole history behind it.
 """
 
-from pathlib import Path
 from typing import Literal
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
+from pneumo_tasks.sealing.keys import fits, signing_key, trusted_key
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
@@ -44,7 +42,8 @@ def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
 
     BadConfiguration where the key cannot be read, or signatures are required and there is none.
     """
-    if settings.signing_key is None:
+    signer = signing_key(settings)
+    if signer is None:
         if settings.require_signature:
             raise BadConfiguration(
                 "signatures are required, but there is no key to sign with",
@@ -52,7 +51,6 @@ def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
                 do="Set PNEUMO_SIGNING_KEY, or the password of the Airflow connection pneumo_signing.",
             )
         return None
-    signer = _private_key(settings.signing_key.get_secret_value())
     signature = Signature(
         public_key=signer.public_key().public_bytes_raw().hex(), signature=signer.sign(body).hex()
     )
@@ -76,7 +74,7 @@ def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes
     although signatures are required: by the settings, or because they trust a key. BadConfiguration where
     they are required of anybody: whoever can write to the bucket could sign.
     """
-    trusted = _trusted(settings)
+    trusted = trusted_key(settings)
     if trusted is None and settings.require_signature:
         raise BadConfiguration(
             "signatures are required, but no key is trusted",
@@ -97,42 +95,6 @@ def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes
     if trusted is not None and trusted.public_bytes_raw().hex() != signature.public_key:
         raise CorruptArtefact("signed by a key that is not trusted", where=where)
     verifier = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
-    try:
-        verifier.verify(bytes.fromhex(signature.signature), body)
-    except InvalidSignature:
-        raise CorruptArtefact("the signature does not fit", where=where) from None
+    if not fits(verifier, signature.signature, body):
+        raise CorruptArtefact("the signature does not fit", where=where)
     return "verified" if trusted is not None else "signed"
-
-
-def _trusted(settings: Settings) -> Ed25519PublicKey | None:
-    """The key that the settings trust: the one named, else the one that they sign with."""
-    if settings.trusted_key:
-        return _public_key(settings.trusted_key)
-    if settings.signing_key:
-        return _private_key(settings.signing_key.get_secret_value()).public_key()
-    return None
-
-
-def _private_key(given: str) -> Ed25519PrivateKey:
-    try:
-        key = serialization.load_pem_private_key(_pem(given), password=None)
-    except (ValueError, TypeError, OSError) as error:
-        # Never the value itself: it may be the key.
-        raise BadConfiguration("PNEUMO_SIGNING_KEY cannot be read", found=type(error).__name__) from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise BadConfiguration("PNEUMO_SIGNING_KEY is no Ed25519 key", found=type(key).__name__)
-    return key
-
-
-def _public_key(given: str) -> Ed25519PublicKey:
-    try:
-        key = serialization.load_pem_public_key(_pem(given))
-    except (ValueError, TypeError, OSError) as error:
-        raise BadConfiguration("PNEUMO_TRUSTED_KEY cannot be read", found=type(error).__name__) from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise BadConfiguration("PNEUMO_TRUSTED_KEY is no Ed25519 key", found=type(key).__name__)
-    return key
-
-
-def _pem(given: str) -> bytes:
-    return given.encode() if given.lstrip().startswith("-----BEGIN") else Path(given).read_bytes()

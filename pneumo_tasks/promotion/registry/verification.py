@@ -11,6 +11,7 @@ from pneumo_tasks.intake.records.register import SEGMENTS
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.anchors import Anchor, check_anchor
 from pneumo_tasks.promotion.registry.champion import read_champion, read_pointer
+from pneumo_tasks.promotion.registry.evidence import check_evidence
 from pneumo_tasks.promotion.registry.judged_by import check_protocols
 from pneumo_tasks.promotion.registry.seals import check_sealed, sealed, signed_since
 from pneumo_tasks.promotion.registry.signatures import check_signature
@@ -48,6 +49,7 @@ def verify(settings: Settings, store: ObjectStore, since: Sequence[Anchor] = ())
     findings.append(_finding("decisions", lambda: _decisions(store, entries)))
     findings.append(_finding("protocols", lambda: check_protocols(settings, store, entries)))
     findings.append(_finding("signatures", lambda: _signatures(settings, store, entries)))
+    findings.append(_finding("evidence", lambda: check_evidence(settings, store, entries)))
     findings += [_finding(f"since {a.seq}", partial(check_anchor, store, entries, a)) for a in since]
     findings += _unfinished(store, entries)
     findings += [_stranger(name) for name in strangers(store)]

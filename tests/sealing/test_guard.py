@@ -1,0 +1,211 @@
+"""Evidence with a key: what is written is sealed, and who reads refuses what is not as it was sealed."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
+from pneumo_tasks.sealing.guard import Guard
+from pneumo_tasks.sealing.inventory import seal_evidence, unguarded
+from pneumo_tasks.sealing.tally import read_tally
+from pneumo_tasks.settings import Settings
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from tests.promotion.keys import key_pair
+
+ONE, TWO = (layout.withdrawal(name) for name in ("one", "two"))
+
+
+@pytest.fixture
+def keyed(settings: Settings, store: ObjectStore) -> Settings:
+    private, public = key_pair()
+    return settings.model_copy(update={"signing_key": private, "trusted_key": public})
+
+
+def opened(settings: Settings) -> ObjectStore:
+    """The bucket as a process that has just begun sees it."""
+    return ObjectStore.connect(settings)
+
+
+def auditor(keyed: Settings) -> ObjectStore:
+    return opened(keyed.model_copy(update={"signing_key": None}))
+
+
+def names(store: ObjectStore) -> list[str]:
+    return [listed.key for listed in store.list_objects(layout.WITHDRAWALS)]
+
+
+def copied(store: ObjectStore, source: str, target: str) -> None:
+    """With its metadata, and so with its seal."""
+    store.client.copy_object(
+        Bucket=store.bucket, Key=target, CopySource={"Bucket": store.bucket, "Key": source}
+    )
+
+
+def test_evidence_is_read_as_it_was_written(keyed: Settings) -> None:
+    for key in (ONE, TWO):
+        opened(keyed).put_once(key, key.encode())
+    for reader in (opened(keyed), auditor(keyed)):
+        assert names(reader) == [ONE, TWO]
+        assert reader.read(TWO) == TWO.encode()
+    tally = read_tally(unguarded(opened(keyed)), None)
+    assert {key: tally.of(key) for key in (ONE, TWO)} == {key: sha256(key.encode()) for key in (ONE, TWO)}
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda store: store.put(ONE, b"changed"),
+        lambda store: copied(store, TWO, ONE),
+        lambda store: store.delete(ONE),
+    ],
+    ids=["changed", "swapped with its seal", "deleted"],
+)
+def test_evidence_that_is_not_as_it_was_sealed_is_refused(
+    keyed: Settings, store: ObjectStore, attack: Callable[[ObjectStore], None]
+) -> None:
+    for key in (ONE, TWO):
+        opened(keyed).put_once(key, key.encode())
+    attack(store)
+    for reader in (opened(keyed), auditor(keyed)):
+        with pytest.raises(CorruptArtefact, match="withdrawals/one"):
+            reader.read(ONE)
+        assert reader.read(TWO) == TWO.encode()
+
+
+def test_deleted_evidence_is_missed_by_a_listing_and_not_made_anew(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    store.delete(ONE)
+    with pytest.raises(CorruptArtefact, match="deleted"):
+        names(opened(keyed))
+    with pytest.raises(CorruptArtefact, match="deleted"):
+        opened(keyed).put_once(ONE, b"other content")
+    opened(keyed).put_once(ONE, b"1")  # the same again is what was there
+    assert names(opened(keyed)) == [ONE]
+
+
+def test_an_object_of_somebody_without_the_key_is_refused(keyed: Settings, store: ObjectStore) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    store.put(TWO, b"mallory")
+    for reader in (opened(keyed), auditor(keyed)):
+        with pytest.raises(CorruptArtefact, match="nobody with the key"):
+            names(reader)
+        with pytest.raises(CorruptArtefact, match="nobody with the key"):
+            reader.read(TWO)
+    other = keyed.model_copy(update={"signing_key": key_pair()[0], "trusted_key": None})
+    with pytest.raises(CorruptArtefact, match="not signed by the trusted key"):
+        opened(other).put_once(TWO, b"mallory")
+
+
+def test_a_writer_that_died_before_its_object_was_counted_is_believed_and_counted_by_the_next(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    opened(keyed).put_once(TWO, b"2")
+    store.delete(layout.tally_entry(2))
+    assert names(auditor(keyed)) == [ONE, TWO]
+    assert names(opened(keyed)) == [ONE, TWO]
+    assert read_tally(store, None).of(TWO) == sha256(b"2")
+
+
+def test_a_cut_tally_is_noticed_by_whoever_reads_what_was_sealed_after_the_cut(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    for number in range(3):
+        opened(keyed).put_once(layout.withdrawal(f"w{number}"), b"x")
+    for number in (2, 3):
+        store.delete(layout.tally_entry(number))
+    store.delete(layout.withdrawal("w1"))
+    with pytest.raises(CorruptArtefact, match="cut"):
+        names(auditor(keyed))
+
+
+@pytest.mark.parametrize("damage", ["taken out", "rewritten"])
+def test_a_tally_with_another_entry_in_it_is_refused(
+    keyed: Settings, store: ObjectStore, damage: str
+) -> None:
+    for number in range(3):
+        opened(keyed).put_once(layout.withdrawal(f"w{number}"), b"x")
+    if damage == "taken out":
+        store.delete(layout.tally_entry(2))
+    else:
+        entry = store.read_json(layout.tally_entry(2))
+        store.put_json(layout.tally_entry(2), entry | {"objects": {}})
+    with pytest.raises(CorruptArtefact, match="tally"):
+        names(opened(keyed))
+
+
+def test_a_process_that_trusts_a_key_and_has_none_writes_no_evidence(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    with pytest.raises(BadConfiguration, match="none to seal evidence with"):
+        auditor(keyed).put_once(ONE, b"1")
+    assert not store.exists(ONE)
+    auditor(keyed).put("incoming/one/batch.json", b"what is no evidence needs no key")
+
+
+def test_many_writers_at_once_are_all_counted(keyed: Settings, store: ObjectStore) -> None:
+    keys = [layout.withdrawal(f"w{number}") for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: opened(keyed).put_once(key, key.encode()), keys))
+    tally = read_tally(store, None)
+    assert {key: tally.of(key) for key in keys} == {key: sha256(key.encode()) for key in keys}
+    assert store.exists(layout.sum_of(layout.TALLY_SUMS, 10, 10))
+
+
+def test_what_is_rewritten_or_deleted_rightly_is_believed_and_the_former_content_is_not(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    former = opened(keyed)
+    former.put(ONE, b"with a patient")
+    copied(store, ONE, "elsewhere")
+    opened(keyed).put(ONE, b"without")
+    assert former.read(ONE) == b"without"
+    copied(store, "elsewhere", ONE)
+    with pytest.raises(CorruptArtefact, match="changed since it was sealed"):
+        opened(keyed).read(ONE)
+    opened(keyed).delete(ONE)
+    assert names(opened(keyed)) == []
+    copied(store, "elsewhere", ONE)
+    with pytest.raises(ObjectMissing):
+        opened(keyed).read(ONE)
+    store.delete(ONE)
+    opened(keyed).put_once(ONE, b"made again")
+    assert opened(keyed).read(ONE) == b"made again"
+
+
+def test_a_bucket_of_before_there_was_a_key_works_after_its_inventory(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    store.put(ONE, b"1")
+    with pytest.raises(CorruptArtefact, match="pneumo models sign"):
+        names(opened(keyed))
+    assert seal_evidence(keyed, store) == [ONE]
+    assert seal_evidence(keyed, store) == []
+    assert names(auditor(keyed)) == [ONE]
+    store.put(ONE, b"2")
+    with pytest.raises(CorruptArtefact, match="since it was sealed"):
+        seal_evidence(keyed, store)
+
+
+def test_without_a_key_nothing_is_asked_and_nothing_is_written(
+    settings: Settings, store: ObjectStore
+) -> None:
+    opened(settings).put_once(ONE, b"1")
+    assert [listed.key for listed in store.list_objects("")] == [ONE]
+    assert not isinstance(store.guard, Guard)
+
+
+def test_reading_evidence_that_is_counted_costs_no_further_request(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    reader = opened(keyed)
+    reader.read(ONE)
+    asked: list[str] = []
+    reader.client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+    reader.read(ONE)
+    assert asked == ["GetObject"]
