@@ -153,7 +153,8 @@ def _sweep(sweep: _Sweep) -> None:
 def _erase_from(sweep: _Sweep, key: str) -> None:
     try:
         body = sweep.store.read(key)
-    except ObjectMissing:  # a part of what was deleted before
+    except ObjectMissing:  # a part of what was deleted before, or was to be when a command was cut short
+        sweep.store.delete(key)
         return
     batch_id = key.split("/")[1] if key.startswith(_OF_A_BATCH) else ""
     if key.startswith(_SIGNED) or ("/revisions/" in key and key.endswith(".json")):

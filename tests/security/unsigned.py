@@ -1,4 +1,4 @@
-"""Kinds of objects that no signature guards, each way to attack them, and what their readers then answer."""
+"""Kinds of objects that no signed document names, each way to attack them, and what their readers answer."""
 
 import re
 from collections.abc import Callable
@@ -8,15 +8,16 @@ from pneumo_tasks.dataset.seen import read_seen
 from pneumo_tasks.dataset.snapshots import assemble_dataset
 from pneumo_tasks.errors import CorruptArtefact, PneumoError
 from pneumo_tasks.evaluation.looks import measure_exposure
+from pneumo_tasks.intake.records.attempts import all_begun
 from pneumo_tasks.intake.records.batch_list import list_batches
 from pneumo_tasks.monitoring.outcomes import read_imports
 from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.promotion.steps import past_askings
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
-from tests.security.matrix import Bucket, _flipped, find, restore
+from tests.security.matrix import Bucket, _consistent, _flipped, find, restore
 
-ATTACKS = ("changed", "swapped", "deleted")
+ATTACKS = ("changed", "swapped", "deleted", "forged")
 SAME = "no other answer"
 TEST_SET = "7e57"
 Read = Callable[[Settings, ObjectStore], object]
@@ -33,6 +34,7 @@ READERS: dict[str, Read] = {
     "lists": lambda _, store: list_batches(store),
     "seen": lambda _, store: sorted(read_seen(store).patients),
     "exposure": lambda _, store: measure_exposure(store, TEST_SET),
+    "attempts": lambda _, store: all_begun(store),
     "budget": lambda _, store: past_askings(store, ""),
     "watch": lambda _, store: read_imports(store),
     "verify": _verified,
@@ -57,12 +59,20 @@ def _renamed(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Kind:
-    """``target`` is the object that is attacked, ``older`` another of its kind; both patterns."""
+    """``target`` is the object that is attacked, ``older`` another of its kind; both patterns.
+
+    ``keyed``: there are such objects where a key is set.
+    """
 
     name: str
     target: str
     older: str
     change: Callable[[bytes], bytes]
+    keyed: bool = False
+
+
+def kinds(with_key: bool) -> tuple[Kind, ...]:
+    return tuple(kind for kind in KINDS if with_key or not kind.keyed)
 
 
 TRAIN, TEST = (rf"validations/{batch}-1/[0-9a-f]{{64}}/" for batch in ("train", "test"))
@@ -87,12 +97,19 @@ KINDS = (
          _instead(b'"NORMAL"', b'"PNEUMONIA"')),
     Kind("a later import", r"outcomes/00000002\.json", r"outcomes/00000001\.json",
          _instead(b'"NORMAL"', b'"PNEUMONIA"')),
+    Kind("marker of a decision", r"datasets/[0-9a-f]+/decisions/a", "", _instead(b'"a"', b'"b"')),
+    Kind("attempt at a verdict", r"validations-begun/old-1/.+", r"validations-begun/test-1/.+",
+         _instead(b"202", b"199")),
+    Kind("entry of the tally", r"tally/entries/00000003\.json", r"tally/entries/00000002\.json",
+         _instead(b'"seq": 3', b'"seq": 4'), keyed=True),
+    Kind("sum of the tally", r"tally/sums/10/00000010\.json", r"tally/sums/10/00000020\.json",
+         _instead(b'"seq": 3', b'"seq": 4'), keyed=True),
 )  # fmt: skip
 
 
-def answers(settings: Settings, store: ObjectStore) -> dict[str, str]:
+def answers(settings: Settings) -> dict[str, str]:
     """What each reader says; an empty text where it refuses."""
-    found = {}
+    found, store = {}, ObjectStore.connect(settings)
     for name, read in READERS.items():
         try:
             found[name] = re.sub(r"arrived='[^']*'", "", repr(read(settings, store)))
@@ -110,15 +127,16 @@ def attacked(how: str, kind: Kind, bucket: Bucket) -> Bucket | None:
     if how == "swapped":
         older = find(bucket, kind.older) if kind.older else ""
         return {**bucket, target: bucket[older]} if older else None
-    return {**bucket, target: kind.change(bucket[target])}
+    changed = {**bucket, target: kind.change(bucket[target])}
+    return _consistent(bucket, changed, target) if how == "forged" else changed
 
 
 def cell(settings: Settings, store: ObjectStore, honest: dict[str, str], left: Bucket | None) -> str:
-    """Who refuses, and who is misled."""
+    """Who refuses, and who is misled; each begins anew, and remembers nothing of the bucket."""
     if left is None:
         return "-"
     restore(store, left)
-    said = answers(settings, store)
+    said = answers(settings)
     refusing = [name for name in READERS if not said[name]]
     misled = [name for name in READERS if said[name] and said[name] != honest[name]]
     parts = [f"refused by {', '.join(refusing)}"] * bool(refusing)
@@ -126,7 +144,10 @@ def cell(settings: Settings, store: ObjectStore, honest: dict[str, str], left: B
     return "; ".join(parts) or SAME
 
 
-def table(cells: dict[tuple[str, str], str]) -> str:
+def table(cells: dict[tuple[str, str], str], with_key: bool) -> str:
     lines = ["| object | " + " | ".join(ATTACKS) + " |", "|---" * (len(ATTACKS) + 1) + "|"]
-    lines += [f"| {kind.name} | {' | '.join(cells[kind.name, how] for how in ATTACKS)} |" for kind in KINDS]
+    lines += [
+        f"| {kind.name} | {' | '.join(cells[kind.name, how] for how in ATTACKS)} |"
+        for kind in kinds(with_key)
+    ]
     return "\n".join(lines)
