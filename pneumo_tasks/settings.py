@@ -142,7 +142,7 @@ class Settings(ReceiverSettings):
     dry_run: bool = Field(False, description="Train, evaluate and judge, but change nothing that lasts")
     report_images: bool = Field(True, description="Show films of misses and flips in the report")
     signing_key: SecretStr | None = Field(
-        None, description="Ed25519 private key that signs new versions: a PEM file, or the PEM itself"
+        None, description="Ed25519 private key that signs versions, seals evidence: a PEM file, or the PEM"
     )
     trusted_key: str | None = Field(
         None, description="Ed25519 public key that versions are checked by: a PEM file, or the PEM itself"

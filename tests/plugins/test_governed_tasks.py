@@ -1,6 +1,7 @@
 """Every task of a run asks for the protocol, by whichever door its params came."""
 
 import io
+import json
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from pneumo_airflow.stages import CLOSING_TASK, DAG_ID, opened
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.promotion.runs.runs import show_run
+from pneumo_tasks.sealing.guard import Guard
 from pneumo_tasks.storage.object_store import ObjectStore
+from tests.promotion.keys import key_pair
 from tests.promotion.protocol.test_governing import IN_THE_FORM, LOOSER, bare  # noqa: F401
 
 
@@ -62,3 +65,16 @@ def test_a_task_takes_secrets_out_of_what_libraries_log(
     finally:
         logger.removeHandler(handler)
     assert said.getvalue() == "header: ***\n"
+
+
+def test_every_task_of_a_run_seals_evidence_with_the_key_of_the_connection(
+    bare: ObjectStore,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    private, _ = key_pair()
+    connection = {"conn_type": "generic", "password": private.get_secret_value()}
+    monkeypatch.setenv("AIRFLOW_CONN_PNEUMO_SIGNING", json.dumps(connection))
+    run = opened(context({})).run
+    assert isinstance(run.store.guard, Guard)
+    assert isinstance(run.open_store().guard, Guard)
+    assert run.settings.signing_key is None, "only who decides or promotes signs"
