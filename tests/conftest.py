@@ -5,7 +5,6 @@ of one that runs already. The contract of ``test_object_store.py`` runs on every
 """
 
 import os
-import uuid
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
@@ -16,6 +15,7 @@ from pneumo_tasks.local.seaweedfs import S3Server
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests import airflow_home, s3_servers
+from tests.buckets import Buckets, new_name
 from tests.faults.fixtures import proxy as proxy
 from tests.faults.fixtures import settings_behind as settings_behind
 from tests.faults.fixtures import store_behind as store_behind
@@ -65,13 +65,25 @@ def s3_server(all_s3_servers: S3Servers) -> S3Server:
     return all_s3_servers.server(all_s3_servers.chosen)
 
 
+@pytest.fixture(scope="session")
+def buckets(s3_server: S3Server) -> Iterator[Buckets]:
+    buckets = Buckets(s3_server)
+    yield buckets
+    buckets.stop()
+
+
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch, s3_server: S3Server) -> None:
-    """The environment of one test: its own bucket, nothing left over from the caller's shell."""
+def environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, s3_server: S3Server, buckets: Buckets
+) -> None:
+    """The environment of one test: its own bucket, nothing left over from the caller's shell.
+
+    The bucket is there where the test asks for a store; where not, nobody made it.
+    """
     for name in [name for name in os.environ if name.startswith("PNEUMO_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PNEUMO_S3_ENDPOINT", s3_server.endpoint)
-    monkeypatch.setenv("PNEUMO_BUCKET", f"test-{uuid.uuid4().hex[:12]}")
+    monkeypatch.setenv("PNEUMO_BUCKET", buckets.take() if "store" in request.fixturenames else new_name())
     monkeypatch.setenv("PNEUMO_DEMO", "true")
     monkeypatch.setenv("PNEUMO_TEST_SENDERS", "*")
     monkeypatch.setenv("PNEUMO_SPLIT_SALT", "pneumo")  # the same draws in every run of the tests
