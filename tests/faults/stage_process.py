@@ -17,10 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import great_expectations  # noqa: F401, TID253 - the worker has imported what its tasks need
-import keras  # noqa: F401, TID253
-import sklearn.linear_model  # noqa: F401
-
 from pneumo_tasks import pipeline
 from pneumo_tasks.dataset.snapshots import SnapshotRef
 from pneumo_tasks.errors import RetryableError
@@ -117,6 +113,10 @@ def _task(line: dict[str, Any]) -> int:
 
 
 def main() -> None:
+    import great_expectations  # noqa: F401 - the worker has imported what its tasks need
+    import keras  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
+
     for text in sys.stdin:
         pid = os.fork()
         if not pid:
