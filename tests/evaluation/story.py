@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from pneumo_tasks import journal
 from pneumo_tasks.evaluation.serving import ServingCheck, remember
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from tests.kept_buckets import contents
+from tests.many_writes import put_many
 
 SNAPSHOT, TEST_SET = "5nap5h0t", "7e57"
 IMAGES, PATIENTS = 48, 24
@@ -53,6 +56,7 @@ class Story:
     store: ObjectStore
     models: dict[str, bytes]
     rows: pd.DataFrame = field(init=False)
+    made: list[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.rows = self._images()
@@ -60,6 +64,12 @@ class Story:
             # A check in a fresh process takes 15 s; test_serving.py makes it, the others find it remembered.
             remember(sha256(body), ServingCheck.model_validate(SERVED))
         self._snapshot(self.rows)
+        self.made = contents(self.store)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the bucket holds the story and nothing else."""
+        return self.made == contents(self.store)
 
     def run(self, run_id: str, model: str = "good", **facts: object) -> str:
         """Leave in the bucket what training leaves: artefact, validation scores, histories, candidate."""
@@ -80,14 +90,16 @@ class Story:
 
     def _images(self) -> pd.DataFrame:
         """Half normals, half pneumonias, two films a patient; the top half is what tells them apart."""
-        random, rows = np.random.default_rng(7), []
+        random, rows, bodies = np.random.default_rng(7), [], {}
         for number in range(IMAGES):
             positive = number % 2 == 1
             patient = f"{'P' if positive else 'N'}:{number // 4}"
             top = (0.7 if positive else 0.3) + random.uniform(-0.15, 0.15)
-            body = film(top, random.uniform(0.1, 0.9), 70 + number % 7, 80 + number % 5)
+            # Four sizes, each of both classes: a model is asked once for each size.
+            height, width = 70 + number // 2 % 2, 80 + number // 4 % 2
+            body = film(top, random.uniform(0.1, 0.9), height, width)
             key = layout.incoming("monday", f"{number}.png")
-            self.store.put(key, body)
+            bodies[key] = body
             rows.append(
                 {
                     "key": key,
@@ -98,12 +110,13 @@ class Story:
                     "family": patient[0],
                     "split": "test",
                     "sha256": sha256(body),
-                    "width": 80 + number % 5,
-                    "height": 70 + number % 7,
+                    "width": width,
+                    "height": height,
                     "grey_mean": 255 * top,
                     "synthetic": True,
                 }
             )
+        put_many(self.store, bodies)
         return pd.DataFrame(rows)
 
     def _snapshot(self, rows: pd.DataFrame) -> None:
@@ -113,7 +126,7 @@ class Story:
         summary = {
             "snapshot_id": SNAPSHOT,
             "test_set_id": TEST_SET,
-            "created_at": journal.now(),
+            "created_at": _made_at(),
             "counts": {
                 "train": {"NORMAL": 60, "PNEUMONIA": 140},
                 "validation": {"NORMAL": 20, "PNEUMONIA": 40},
@@ -129,6 +142,11 @@ class Story:
             "checks": [{"name": "patients in two splits", "value": 0, "limit": 0, "verdict": "pass"}],
         }
         self.store.put_json(layout.dataset(SNAPSHOT, "summary.json"), summary)
+
+
+@cache
+def _made_at() -> str:
+    return journal.now()
 
 
 def _held_out_scores() -> bytes:

@@ -1,6 +1,5 @@
 """Test, then train: what the champion says of new films before anybody trains on them."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import SNAPSHOT, Story
 from tests.intake.films import film, jpeg, write
 from tests.promotion.judging import judge
-from tests.promotion.weeks import Weeks, first_week, second_batch
+from tests.promotion.weeks import Weeks, first_week, second_batch, second_week
 
 
 @pytest.fixture
@@ -42,9 +41,7 @@ def weeks(settings: Settings, story: Story, tmp_path: Path) -> Weeks:
 
 @pytest.fixture
 def second(weeks: Weeks) -> str:
-    """The snapshot of the second week, of which nothing was trained on yet."""
-    weeks.sends("train-2", second_batch())
-    return weeks.assembles()
+    return second_week(weeks)
 
 
 def champion_sha(store: ObjectStore) -> str:
@@ -142,7 +139,6 @@ def test_a_withdrawal_and_a_correction_move_the_figures_and_leave_the_table(
     files = {name: body for name, body in second_batch().items() if "IM-0000" not in name}
     name = "NORMAL/IM-0100-0001.jpeg"
     files["PNEUMONIA/person9100_virus_1.jpeg"] = files.pop(name)
-    shutil.rmtree(tmp_path / "train-2")
     sent = resubmit_batch(settings, weeks.store, write(tmp_path / "corrected", files), "train-2")
     assert validate_batch(settings, weeks.store, sent.batch_id).state == "accepted"
     after = unseen_figures(table, accepted_images(weeks.store), 0.5)

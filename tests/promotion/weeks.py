@@ -14,6 +14,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import Story
 from tests.intake.films import film, good_files, jpeg, write
+from tests.kept_buckets import once
 from tests.promotion.judging import judge
 
 
@@ -51,12 +52,26 @@ def first_week(settings: Settings, story: Story, folder: Path) -> Weeks:
     """A champion, and a snapshot of 40 films that training is recorded to have seen."""
     from pneumo_tasks.dataset.seen import record_seen
 
-    promote_model(settings, story.store, judge(settings, story, "first"))
     weeks = Weeks(settings, story.store, folder)
-    weeks.sends("train-1", good_files(40))
-    weeks.sends("test-1", good_files(10, start=500), "test")
-    record_seen(weeks.store, weeks.assembles())
+
+    def lived_through() -> None:
+        promote_model(settings, story.store, judge(settings, story, "first"))
+        weeks.sends("train-1", good_files(40))
+        weeks.sends("test-1", good_files(10, start=500), "test")
+        record_seen(weeks.store, weeks.assembles())
+
+    once("first week", settings, weeks.store, lived_through)
     return weeks
+
+
+def second_week(weeks: Weeks) -> str:
+    """The snapshot of the second week, of which nothing was trained on yet."""
+
+    def lived_through() -> str:
+        weeks.sends("train-2", second_batch())
+        return weeks.assembles()
+
+    return once("second week", weeks.settings, weeks.store, lived_through)
 
 
 def second_batch() -> dict[str, bytes]:

@@ -9,16 +9,12 @@ from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from tests.evaluation.story import Story
-from tests.promotion.judging import judge
+from tests.promotion.judging import judge, two_champions
 
 
 @pytest.fixture
 def versions(settings: Settings, story: Story) -> list[str]:
-    """Two champions, one after the other."""
-    return [
-        promote_model(settings, story.store, judge(settings, story, run_id, model)).version
-        for run_id, model in (("first", "good"), ("second", "better"))
-    ]
+    return two_champions(settings, story)
 
 
 def test_a_rollback_brings_a_former_champion_back_and_is_recorded(

@@ -16,6 +16,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import canonical_json
 from tests.evaluation.story import Story
+from tests.kept_buckets import once
 from tests.promotion.judging import judge
 
 WHY = "agreed in the meeting of May"
@@ -34,6 +35,11 @@ def found(settings: Settings, story: Story) -> str:
 @pytest.fixture
 def year(settings: Settings, story: Story) -> list[str | None]:
     """Three weeks: before any protocol was activated, under the first, and under the second."""
+    return once("year", settings, story.store, lambda: live_through(settings, story))
+
+
+def live_through(settings: Settings, story: Story) -> list[str | None]:
+    """The digests of the protocols that the decisions of the weeks name."""
     digests = []
     judge(settings, story, "first")
     promote_model(settings, story.store, "first")
