@@ -5,11 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pneumo_tasks.cli import app
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.report.report import write_report
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story
-from tests.promotion.judging import judge
+from tests.promotion.judging import two_champions
 
 
 def run(*words: str, expect: int = 0) -> Any:
@@ -20,10 +19,7 @@ def run(*words: str, expect: int = 0) -> Any:
 
 @pytest.fixture
 def versions(settings: Settings, story: Story) -> list[str]:
-    return [
-        promote_model(settings, story.store, judge(settings, story, run_id, model)).version
-        for run_id, model in (("first", "good"), ("second", "better"))
-    ]
+    return two_champions(settings, story)
 
 
 def test_a_changed_test_set_is_accepted_with_a_reason_and_a_name(versions: list[str]) -> None:
