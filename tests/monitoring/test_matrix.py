@@ -21,7 +21,7 @@ from pneumo_tasks.training.export.held_out_scores import write_held_out_scores
 from tests.evaluation.story import TEST_SET, Story
 from tests.intake.films import good_files
 from tests.promotion.judging import judge
-from tests.promotion.weeks import Weeks, first_week, second_batch
+from tests.promotion.weeks import Weeks, first_week, second_week
 
 
 @pytest.fixture
@@ -31,8 +31,7 @@ def weeks(settings: Settings, story: Story, tmp_path: Path) -> Weeks:
     images = accepted_images(weeks.store)
     learned = images[images["batch_id"] == "train-1"][["sha256", "patient", "label"]]
     write_held_out_scores(weeks.store, "first", learned.assign(fold=0, probability=0.5))
-    weeks.sends("train-2", second_batch())
-    weeks.scores(weeks.assembles())
+    weeks.scores(second_week(weeks))
     return weeks
 
 
