@@ -30,7 +30,7 @@ from pneumo_tasks.intake.rules.adversarial import adversarial_auc, standardised
 from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256
-from pneumo_tasks.training.framing.template import find_template
+from pneumo_tasks.training.framing.template import read_template
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +44,15 @@ FRAMES = ("as received", "in the standard frame")
 def measure_frame_shift(
     settings: Settings, store: ObjectStore, snapshot_id: str, test: pd.DataFrame
 ) -> list[ShiftFact]:
-    """What the geometry of the films gives away, before and after; nothing where a label has too few.
+    """What the geometry of the films gives away, before and after; nothing where no template was fitted.
 
-    Kept with the snapshot: the films decide it, whatever recipe is judged. A recipe that aligns nothing has
-    fitted no template: it is fitted here, on training films. ``test`` are the snapshot's test rows.
+    Kept with the snapshot: the films decide it, whatever recipe is judged. ``test`` are its test rows.
     """
-    training = training_rows(store, snapshot_id)
-    if training["label"].value_counts().reindex(LABELS, fill_value=0).min() < _FEWEST:
+    try:
+        template = read_template(store)
+    except ObjectMissing:
         return []
-    template = find_template(settings, store, snapshot_id)
-    every = pd.concat([training, test], ignore_index=True)
+    every = pd.concat([training_rows(store, snapshot_id), test], ignore_index=True)
     films = first_of_each(every, ["split", "label"], FILMS).reset_index(drop=True)
     limits = [settings.max_shortcut_auc, settings.max_drift_auc, settings.max_unaligned]
     given = [_VERSION, sha256(template.tobytes()), sha256(test.to_csv().encode()), limits]

@@ -1,10 +1,8 @@
-import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from pneumo_tasks.evaluation import frame_shift
 from pneumo_tasks.evaluation.frame_shift import measure_frame_shift
@@ -17,12 +15,12 @@ from pneumo_tasks.evaluation.probes.shortcuts import (
     mirrored_rim,
     shortcut_auc,
 )
-from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore, sha256
+from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.framing.affine_maps import BOX, FILM_EDGE, IDENTITY, SIDE
 from pneumo_tasks.training.framing.reframing import reframed
-from pneumo_tasks.training.framing.template import fit_template, read_template
+from pneumo_tasks.training.framing.template import fit_template
 from tests.snapshots import summarise
 from tests.training.aligned import chests
 
@@ -96,52 +94,8 @@ def test_framing_drawn_at_random_tells_no_label(leaning: Any) -> None:
         np.testing.assert_array_equal(one, again)
 
 
-def test_a_label_with_few_films_says_nothing_of_frames(environment: None, store: ObjectStore) -> None:
-    rows = snapshot_rows(39)
-    write_snapshot(store, rows)
-    assert measure_frame_shift(Settings.load(), store, "s", rows.iloc[:0]) == []
-
-
-def test_a_bucket_whose_recipe_aligns_nothing_is_measured_all_the_same(
-    environment: None, store: ObjectStore, leaning: Any
-) -> None:
-    films, ill, _ = leaning
-    rows = snapshot_rows(len(films))
-    rows["label"] = np.where(ill, "PNEUMONIA", "NORMAL")
-    for place, film in enumerate(films):
-        body = io.BytesIO()
-        Image.fromarray(film).save(body, "PNG")
-        key = layout.incoming("b1", f"{place}.png")
-        store.put(key, body.getvalue())
-        rows.loc[place, ["key", "sha256"]] = key, sha256(body.getvalue())
-    write_snapshot(store, rows)
-    facts = measure_frame_shift(Settings.load(), store, "s", rows.iloc[:0])
-    told = {fact.name: fact for fact in facts if fact.subject == "training films"}
-    assert told["label from geometry alone, as received"].verdict == "warning"
-    assert read_template(store).shape == (56, 56)
-
-
-def snapshot_rows(count: int) -> pd.DataFrame:
-    """Rows of training films that are not there yet, a patient each, both labels in turn."""
-    return pd.DataFrame(
-        {
-            "key": "",
-            "sha256": [f"{place:03d}" for place in range(count)],
-            "label": [LABELS[place % 2] for place in range(count)],
-            "patient": [f"p:{place}" for place in range(count)],
-            "split": "train",
-            "batch_id": "b1",
-            "created_at": "2026-11-25",
-            "width": 224,
-            "height": 224,
-            "bytes": RNG.integers(5000, 9000, count),
-        }
-    )
-
-
-def write_snapshot(store: ObjectStore, training: pd.DataFrame) -> None:
-    store.put(layout.dataset("s", "training.parquet"), training.to_parquet(index=False))
-    summarise(store, "s")
+def test_a_bucket_without_a_template_says_nothing(environment: None, store: ObjectStore) -> None:
+    assert measure_frame_shift(Settings.load(), store, "snapshot-1", pd.DataFrame()) == []
 
 
 def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
@@ -149,12 +103,23 @@ def test_the_facts_are_kept_with_the_snapshot_and_warn_of_what_exceeds_a_limit(
 ) -> None:
     films, ill, gauge = leaning
     number = np.arange(120) % 80  # all films to train on, forty of them to test on too
-    rows = snapshot_rows(120)
-    rows["label"] = np.where(ill[number], "PNEUMONIA", "NORMAL")
-    rows["split"] = np.where(np.arange(120) < 80, "train", "test")
+    rows = pd.DataFrame(
+        {
+            "sha256": [f"{place:03d}" for place in range(120)],
+            "label": np.where(ill[number], "PNEUMONIA", "NORMAL"),
+            "patient": [f"p:{place}" for place in range(120)],
+            "split": np.where(np.arange(120) < 80, "train", "test"),
+            "batch_id": "b1",
+            "created_at": "2026-11-25",
+            "width": 224,
+            "height": 224,
+            "bytes": RNG.integers(5000, 9000, 120),
+        }
+    )
     test = rows[rows["split"] == "test"]
-    write_snapshot(store, rows[rows["split"] != "test"])
-    monkeypatch.setattr(frame_shift, "find_template", lambda *_: np.ones((56, 56), np.float32))
+    store.put(layout.dataset("s", "training.parquet"), rows[rows["split"] != "test"].to_parquet(index=False))
+    summarise(store, "s")
+    monkeypatch.setattr(frame_shift, "read_template", lambda _: np.ones((56, 56), np.float32))
     monkeypatch.setattr(frame_shift, "FrameGauge", lambda _: gauge)
     monkeypatch.setattr(
         frame_shift, "read_images", lambda _, __, chosen: [films[int(name) % 80] for name in chosen["sha256"]]
