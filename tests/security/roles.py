@@ -126,6 +126,7 @@ OPERATIONS = (
     deletes("delete the pointer", "champion.json"),
     writes("write the ledger", "ledger/00000001.json"),
     deletes("delete an entry", "ledger/00000001.json"),
+    writes("count evidence", "tally/entries/00000001.json"),
     writes("write features", "features/e/s/x.npy"),
     deletes("delete a decision", "runs/r/decision.json"),
     deletes("delete a checkpoint", "runs/r/head/checkpoints/1.npz"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from pneumo_tasks import pipeline
@@ -24,9 +25,11 @@ from pneumo_tasks.storage.permissions import examine_permissions
 from tests.evaluation.story import Story
 from tests.intake.films import good_files, write
 from tests.promotion.judging import judge
+from tests.promotion.keys import key_pair
 from tests.security import roles
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+SIGNERS = ("pneumo", "pipeline", "reviewer")
 WRITING = bool(os.environ.get("PNEUMO_TEST_WRITE_MATRIX"))
 
 
@@ -45,11 +48,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 class Cast:
     """The settings and the store of each role, and a way to run commands as one of them."""
 
-    def __init__(self, server: S3Server, settings: Settings) -> None:
-        self.server, self.plain = server, settings
+    def __init__(self, server: S3Server, settings: Settings, keys: tuple[SecretStr, str] | None) -> None:
+        self.server, self.plain, self.keys = server, settings, keys
 
     def settings(self, role: str) -> Settings:
-        return roles.settings_of(role, self.server, self.plain)
+        own = roles.settings_of(role, self.server, self.plain)
+        if self.keys is None:
+            return own
+        signing = self.keys[0] if role in SIGNERS else None
+        return own.model_copy(update={"signing_key": signing, "trusted_key": self.keys[1]})
 
     def store(self, role: str) -> ObjectStore:
         return ObjectStore.connect(self.settings(role))
@@ -59,6 +66,9 @@ class Cast:
         access, secret = roles.key_of(role)
         own = {"PNEUMO_S3_ENDPOINT": self.server.endpoint, "PNEUMO_BUCKET": roles.BUCKET}
         own |= {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret}
+        if self.keys is not None:
+            own |= {"PNEUMO_TRUSTED_KEY": self.keys[1]}
+            own |= {"PNEUMO_SIGNING_KEY": self.keys[0].get_secret_value()} if role in SIGNERS else {}
         result = CliRunner().invoke(app, list(words), env=own)
         said = f"{role}: {' '.join(words)}: {result.output} {result.exception!r}"
         assert (result.exit_code != 0) is refused, said
@@ -66,13 +76,13 @@ class Cast:
 
 
 @pytest.fixture
-def cast(server: S3Server, settings: Settings) -> Cast:
-    cast = Cast(server, settings)
-    root = cast.store("pneumo")
+def cast(server: S3Server, settings: Settings, request: pytest.FixtureRequest) -> Cast:
+    """The roles; with a key where the test asks for one."""
+    root = Cast(server, settings, None).store("pneumo")
     root.ensure_bucket()
     for listed in root.list_objects(""):
         root.delete(listed.key)
-    return cast
+    return Cast(server, settings, key_pair() if getattr(request, "param", False) else None)
 
 
 def test_the_server_lets_each_role_do_what_the_table_says_and_nothing_else(cast: Cast) -> None:
@@ -102,6 +112,7 @@ def test_a_sender_sends_and_the_pipeline_judges(cast: Cast, tmp_path: Path) -> N
         cast.run("sender", *command, refused=True)
 
 
+@pytest.mark.parametrize("cast", [False, True], ids=["no key", "a key"], indirect=True)
 def test_the_pipeline_promotes_and_the_others_read_answer_and_serve(
     cast: Cast, tiny_models: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -112,6 +123,7 @@ def test_the_pipeline_promotes_and_the_others_read_answer_and_serve(
     story = Story(store, tiny_models)
     first = promote_model(settings, store, judge(settings, story, "first")).version
     judge(settings, story, "second", "better")
+    judge(settings, story, "beside", "better")
     story.run("third")
     pipeline.end(Run(cast.settings("scheduler"), cast.store("scheduler"), "third"), "its time ran out")
     assert show_run(store, "third").state == "stopped"
@@ -124,6 +136,9 @@ def test_the_pipeline_promotes_and_the_others_read_answer_and_serve(
     cast.run("reader", "models", "approve", "second", "--reason", "no", refused=True)
     second = promote_model(cast.settings("reviewer"), cast.store("reviewer"), "second").version
     assert store.read_json("champion.json")["version"] == second
+    # Judged again, against another champion: that leaves evidence, which a key seals.
+    beside = promote_model(cast.settings("reviewer"), cast.store("reviewer"), "beside").version
+    assert store.read_json("champion.json")["version"] == beside
     cast.run("deployment", "models", "rollback", first, "--reason", "no", refused=True)
     cast.run("reviewer", "models", "rollback", first, "--reason", "too many alarms")
     assert store.read_json("champion.json")["version"] == first
