@@ -17,12 +17,14 @@ from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.promotion.erasure import Erased, erase_patient
 from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.features.keys import Pass
 from pneumo_tasks.training.features.local_cache import LocalCache
 from pneumo_tasks.training.features.shards import write_shard
 from tests.intake.films import film, jpeg, write
+from tests.promotion.keys import key_pair
 
 PATIENT, SENT = "patient:zz-7731", "ZZ-7731"
 
@@ -39,6 +41,14 @@ def hand_in(settings: Settings, store: ObjectStore, folder: Path, start: int, sp
     verdict = validate_batch(settings, store, split)
     assert verdict.state == "accepted", verdict.reasons
     return split
+
+
+@pytest.fixture(params=[False, True], ids=["no key", "a key"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Where a key is set, what is erased was sealed and counted before."""
+    private, public = key_pair()
+    keys = {"signing_key": private, "trusted_key": public}
+    return settings.model_copy(update=keys) if request.param else settings
 
 
 @pytest.fixture
@@ -114,6 +124,7 @@ def test_what_is_left_is_a_bucket_that_every_stage_can_read(filled: Settings, st
     assert PATIENT not in register.homes
     with pytest.raises(BadData, match="no film is this patient's"):
         erase_patient(filled, store, PATIENT, "ada", "again")
+    assert [found for found in verify(filled, ObjectStore.connect(filled)) if found.verdict == "fail"] == []
 
 
 def test_the_reason_may_not_name_the_patient(filled: Settings, store: ObjectStore) -> None:
