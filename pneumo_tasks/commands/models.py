@@ -177,7 +177,7 @@ def sign(as_json: AsJson = False) -> None:
     if as_json:
         print_json(signed)
     else:
-        say(f"{len(signed)} documents signed. From now on nothing unsigned becomes the champion.")
+        say(f"{len(signed)} documents signed or sealed. From now on nothing unsigned becomes the champion.")
 
 
 @app.command("end-signing")

@@ -24,7 +24,7 @@ from pneumo_tasks.errors import (
 )
 from pneumo_tasks.sealing.evidence import is_evidence, may_hold_evidence
 from pneumo_tasks.sealing.keys import fits, signing_key, trusted_key
-from pneumo_tasks.sealing.tally import ENTRIES, GONE, Tally, read_on, read_tally
+from pneumo_tasks.sealing.tally import ENTRIES, GONE, Tally, is_sealed, read_on, read_tally
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.guarding import Unguarded
@@ -41,8 +41,32 @@ _RESTORE = "Restore it from a backup. Nothing that rests on it can be said."
 
 
 def guard_of(settings: Settings) -> Unguarded:
-    """The guard of a process with a key, to sign with or to trust; one that asks nothing without."""
-    return Guard(settings) if settings.signing_key is not None or settings.trusted_key else Unguarded()
+    """The guard of a process with a key, to sign with or to trust, or of one without."""
+    return Guard(settings) if settings.signing_key is not None or settings.trusted_key else Keyless()
+
+
+class Keyless(Unguarded):
+    """The guard of a process without a key: it leaves no evidence where readers ask for a seal."""
+
+    def __init__(self) -> None:
+        self._sealed: bool | None = None
+
+    def before_write(self, store: ObjectStore, key: str, digest: str, *, absent: bool) -> Mapping[str, str]:
+        """Nothing to write beside the object; BadConfiguration where the evidence of the bucket is sealed.
+
+        That is asked once a process, before its first evidence.
+        """
+        if is_evidence(key):
+            if self._sealed is None:
+                self._sealed = is_sealed(store)
+            if self._sealed:
+                raise BadConfiguration(
+                    "the evidence of this bucket is sealed, and there is no key to seal with",
+                    where=key,
+                    do="Set PNEUMO_SIGNING_KEY, or the password of the connection pneumo_signing; or end it: "
+                    "`pneumo models end-signing`.",
+                )
+        return super().before_write(store, key, digest, absent=absent)
 
 
 class Guard(Unguarded):

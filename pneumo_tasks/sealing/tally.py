@@ -5,6 +5,7 @@ signature of the last entry vouches for all before it, so a bucket may hold entr
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -136,3 +137,19 @@ def check_named(tally: Tally, named: str, where: str) -> None:
             found=f"it names entry {named[:40]}, and the tally has {tally.seq} entries",
             do=_RESTORE,
         )
+
+
+def is_sealed(store: ObjectStore) -> bool:
+    """Whether evidence was counted since sealing was ended, or at all; two requests."""
+    after = 0
+    with suppress(ObjectMissing):
+        document = store.read_json(layout.tally_ended())
+        with understood(layout.tally_ended()):
+            after = int(document["after"])
+    return store.exists(layout.tally_entry(after + 1))
+
+
+def end_sealing(store: ObjectStore) -> None:
+    """Let processes without a key write evidence again; whoever trusts a key still asks for a seal."""
+    if seq := read_tally(store, None).seq:
+        store.put_json(layout.tally_ended(), {"after": seq})

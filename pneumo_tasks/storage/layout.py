@@ -245,6 +245,11 @@ def tally_entry(seq: int) -> str:
     return f"{TALLY}{seq:08d}.json"
 
 
+def tally_ended() -> str:
+    """After which entry of the tally evidence need not be sealed any more."""
+    return "tally/ended.json"
+
+
 def outcomes(seq: int) -> str:
     """One import of outcomes: what the live model said, and what was confirmed."""
     return f"{OUTCOMES}{seq:08d}.json"

@@ -8,7 +8,7 @@ import pytest
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
 from pneumo_tasks.sealing.guard import Guard
 from pneumo_tasks.sealing.inventory import seal_evidence, unguarded
-from pneumo_tasks.sealing.tally import read_tally
+from pneumo_tasks.sealing.tally import end_sealing, read_tally
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
@@ -56,7 +56,7 @@ def test_evidence_is_read_as_it_was_written(keyed: Settings) -> None:
 @pytest.mark.parametrize(
     "attack",
     [
-        lambda store: store.put(ONE, b"changed"),
+        lambda store: unguarded(store).put(ONE, b"changed"),
         lambda store: copied(store, TWO, ONE),
         lambda store: store.delete(ONE),
     ],
@@ -89,7 +89,7 @@ def test_deleted_evidence_is_missed_by_a_listing_and_not_made_anew(
 
 def test_an_object_of_somebody_without_the_key_is_refused(keyed: Settings, store: ObjectStore) -> None:
     opened(keyed).put_once(ONE, b"1")
-    store.put(TWO, b"mallory")
+    unguarded(store).put(TWO, b"mallory")
     for reader in (opened(keyed), auditor(keyed)):
         with pytest.raises(CorruptArtefact, match="nobody with the key"):
             names(reader)
@@ -191,9 +191,30 @@ def test_a_bucket_of_before_there_was_a_key_works_after_its_inventory(
         seal_evidence(keyed, store)
 
 
-def test_without_a_key_nothing_is_asked_and_nothing_is_written(
-    settings: Settings, store: ObjectStore
+def test_a_process_that_lost_its_key_leaves_no_evidence_in_a_sealed_bucket(
+    keyed: Settings, settings: Settings
 ) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    with pytest.raises(BadConfiguration, match="PNEUMO_SIGNING_KEY"):
+        opened(settings).put_once(TWO, b"2")
+    opened(settings).put("features/a", b"no evidence")
+    assert names(opened(keyed)) == [ONE]
+
+
+def test_where_sealing_was_ended_evidence_needs_no_key_until_somebody_seals_again(
+    keyed: Settings, settings: Settings
+) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    end_sealing(opened(settings))
+    opened(settings).put_once(TWO, b"2")
+    with pytest.raises(CorruptArtefact, match="nobody with the key wrote"):
+        names(opened(keyed))
+    assert seal_evidence(keyed, opened(keyed)) == [TWO]
+    with pytest.raises(BadConfiguration, match="PNEUMO_SIGNING_KEY"):
+        opened(settings).put_once(layout.withdrawal("three"), b"3")
+
+
+def test_without_a_key_nothing_is_sealed(settings: Settings, store: ObjectStore) -> None:
     opened(settings).put_once(ONE, b"1")
     assert [listed.key for listed in store.list_objects("")] == [ONE]
     assert not isinstance(store.guard, Guard)

@@ -8,6 +8,7 @@ from pneumo_tasks.promotion.registry.rollback import ChangeRequest
 from pneumo_tasks.promotion.registry.seals import ENDED, append_sealed, signed_since
 from pneumo_tasks.promotion.registry.signatures import sign_stored
 from pneumo_tasks.sealing.inventory import seal_evidence
+from pneumo_tasks.sealing.tally import end_sealing
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -21,7 +22,7 @@ def end_signing(settings: Settings, store: ObjectStore, request: ChangeRequest) 
     if since is None:
         raise PromotionRefused("this bucket is not signed", where=layout.SEALS)
     check_consent(settings, store, request.by, request.approval)
-    return append_sealed(
+    entry = append_sealed(
         settings,
         store,
         ledger.NewEntry(
@@ -33,6 +34,8 @@ def end_signing(settings: Settings, store: ObjectStore, request: ChangeRequest) 
             approval=request.approval,
         ),
     )
+    end_sealing(store)
+    return entry
 
 
 def sign_history(settings: Settings, store: ObjectStore) -> list[str]:
