@@ -116,6 +116,7 @@ def test_an_old_patch_of_python_is_a_warning_with_the_number(
     assert ".".join(map(str, running)) in said
 
 
+@pytest.mark.slow
 def test_an_old_patch_of_python_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.version_info", (3, 11, 7, "final", 0))
     (line,) = [found for found in examine() if found.name == "python"]

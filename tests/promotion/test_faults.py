@@ -106,7 +106,9 @@ def approved(settings: Settings, story: Story, count: int) -> list[str]:
     return [judge(settings, story, f"run-{number:02d}") for number in range(count)]
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.stress)])
+@pytest.mark.parametrize(
+    "count", [3, pytest.param(8, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.stress)]
+)
 def test_promoters_at_once_leave_one_champion_and_an_unbroken_chain(
     settings: Settings, story: Story, count: int
 ) -> None:

@@ -81,6 +81,7 @@ def test_what_training_has_met_is_no_evidence_any_more(weeks: Weeks, second: str
     assert not scored_batches(weeks.store, champion_sha(weeks.store))
 
 
+@pytest.mark.slow
 def test_training_writes_down_whom_it_is_about_to_see_before_it_begins(weeks: Weeks, second: str) -> None:
     with pytest.raises(Exception, match="class_balance"):  # nothing was extracted or balanced: it fails later
         pipeline.train(weeks.run, second)

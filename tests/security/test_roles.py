@@ -85,6 +85,7 @@ def cast(server: S3Server, settings: Settings, request: pytest.FixtureRequest) -
     return Cast(server, settings, key_pair() if getattr(request, "param", False) else None)
 
 
+@pytest.mark.slow
 def test_the_server_lets_each_role_do_what_the_table_says_and_nothing_else(cast: Cast) -> None:
     root = cast.store("pneumo")
     cells = {}

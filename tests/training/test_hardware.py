@@ -32,6 +32,7 @@ for devices in ((), ("CPU:0", "CPU:1")):
 """
 
 
+@pytest.mark.slow
 def test_two_devices_are_mirrored_and_learn_the_same() -> None:
     project = Path(__file__).resolve().parents[2]
     done = subprocess.run(

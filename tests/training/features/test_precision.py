@@ -126,6 +126,7 @@ def test_a_file_too_far_from_features_in_bfloat16_is_made_again_in_float32(
         extract_features(asked, store, SNAPSHOT, "shard0")
 
 
+@pytest.mark.slow
 def test_every_grey_level_reaches_the_first_convolution_in_bfloat16_too() -> None:
     recipe = find_recipe("article-vgg16-head")
     weights = BackboneWeights("vgg16", "random", "0" * 64, True, None)

@@ -17,6 +17,7 @@ def test_both_classes_count_the_same_however_many_films_they_have() -> None:
     np.testing.assert_allclose(found, 120, atol=0.1)
 
 
+@pytest.mark.slow
 def test_aligned_films_have_a_sharper_mean() -> None:
     films, ill = chests()
     (plain, _), (aligned, accepted) = (fit_template(films, ill, rounds) for rounds in (0, 1))
