@@ -38,6 +38,7 @@ def test_each_attack_on_each_kind_of_object_is_noticed_by_the_reader_that_the_do
     if with_key:
         private, public = key_pair()
         settings = settings.model_copy(update={"signing_key": private, "trusted_key": public})
+        story.store = ObjectStore.connect(settings)
     store = story.store
     summary, names = layout.dataset(SNAPSHOT, "summary.json"), ("training.parquet", "test.parquet")
     tables = {name: sha256(store.read(layout.dataset(SNAPSHOT, name))) for name in names}
