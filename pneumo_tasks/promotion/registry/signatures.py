@@ -30,9 +30,7 @@ class Signature(BaseModel):
 
 def sign_stored(settings: Settings, store: ObjectStore, key: str) -> None:
     """Sign the document at ``key`` as it is stored, where a key is set; the first signature stays."""
-    if settings.signing_key is None:
-        return
-    signature = sign_document(settings, key, store.read(key))
+    signature = None if settings.signing_key is None else sign_document(settings, key, store.read(key))
     if signature is not None:
         store.put_once(layout.signature_of(key), signature)
 

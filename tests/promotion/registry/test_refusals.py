@@ -198,7 +198,8 @@ def test_a_promotion_that_another_worker_has_just_finished_is_not_made_twice(
 ) -> None:
     run_id = judge(settings, story, "first")
 
-    meanwhile = [lambda: promote_model(settings, story.store, run_id)]
+    # At the second look at the pointer: the first one finds that nobody has promoted this run yet.
+    meanwhile = [lambda: promote_model(settings, story.store, run_id), lambda: None]
 
     class Overtaken(ObjectStore):
         def get(self, key: str, expected_sha256: str | None = None) -> Stored:
