@@ -1,5 +1,6 @@
 import json
 import re
+from collections import namedtuple
 
 import pytest
 from typer.testing import CliRunner
@@ -118,7 +119,8 @@ def test_an_old_patch_of_python_is_a_warning_with_the_number(
 
 @pytest.mark.slow
 def test_an_old_patch_of_python_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.version_info", (3, 11, 7, "final", 0))
+    old = namedtuple("old", ("major", "minor", "micro", "releaselevel", "serial"))
+    monkeypatch.setattr("sys.version_info", old(3, 11, 7, "final", 0))
     (line,) = [found for found in examine() if found.name == "python"]
     assert line.good
     assert "CVE-2025-8194" in line.seen
