@@ -54,7 +54,7 @@ class Keyless(Unguarded):
     def before_write(self, store: ObjectStore, key: str, digest: str, *, absent: bool) -> Mapping[str, str]:
         """Nothing to write beside the object; BadConfiguration where the evidence of the bucket is sealed.
 
-        That is asked once a process, before its first evidence.
+        That is asked once, before the first evidence that is written through this guard.
         """
         if is_evidence(key):
             if self._sealed is None:

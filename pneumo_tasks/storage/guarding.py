@@ -1,4 +1,4 @@
-"""What a store asks about evidence when it writes, reads, lists and deletes; without a key, nothing."""
+"""What a store asks about evidence when it writes, reads, lists and deletes."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Unguarded:
-    """The answers of a process without a key: see ``sealing.guard.Guard`` for those with one."""
+    """Asks nothing and refuses nothing; ``sealing.guard`` has the guards that a process is given."""
 
     def before_write(self, store: "ObjectStore", key: str, digest: str, *, absent: bool) -> Mapping[str, str]:
         """Metadata for what is about to be written at ``key``; ``absent``: nothing may be there yet."""
