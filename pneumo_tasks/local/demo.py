@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ WEIGHTS = "PNEUMO_BACKBONE_WEIGHTS"
 PHANTOM_SETTINGS = {
     "recipe": PHANTOM_RECIPE,
     "split_salt": "pneumo",
+    "export_onnx": "false",  # half a minute for a file that nothing here asks for
     "precision": "float32",  # a lower one is measured first, at this side found too far off, and thrown away
     "min_recall": "0.75",
     "min_precision": "0.75",
@@ -79,9 +81,12 @@ def run_demo(console: Console, place: Place, data: str, weights: str, params: di
     started = time.monotonic()
     _check_disk(place)
     synthetic = not data
-    handovers = _handovers(console, place, data)
     before = read_environment(place.env).get(WEIGHTS, "")
-    backbone = _choose_backbone(console, place, weights or params.get("backbone_weights", ""), before)
+    with ThreadPoolExecutor(max_workers=1) as aside:  # it may wait for a server while films are drawn
+        asked = weights or params.get("backbone_weights", "")
+        chosen = aside.submit(_choose_backbone, console, place, asked, before)
+        handovers = _handovers(console, place, data)
+        backbone = chosen.result()
     # Phantoms and X-rays never meet in one bucket, or a model would be trained on both.
     bucket, limits = ("pneumo-phantoms", _phantom_environment()) if synthetic else ("pneumo-demo", {})
     stack = _ensure_stack(console, place, bucket, {"PNEUMO_DEMO": "true", WEIGHTS: backbone, **limits})
@@ -165,7 +170,7 @@ def _choose_backbone(console: Console, place: Place, wanted: str, before: str) -
     explicit = wanted not in ("", "imagenet", "random")
     choice = _kept_weights(place, wanted) if explicit else wanted or before or "imagenet"
     if choice == "imagenet" and choice != before:
-        console.print("[bold]Backbone:[/] ImageNet weights; looking for them (20 s at most)")
+        console.print("[bold]Backbone:[/] ImageNet weights; looking for them (10 s at most)")
     os.environ["KERAS_HOME"] = str(keras_home(place))
     settings = Settings.load({"backbone_weights": choice, "demo": True})
     try:

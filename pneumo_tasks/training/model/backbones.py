@@ -19,7 +19,7 @@ from pneumo_tasks.training.backbone_table import BACKBONES
 
 log = logging.getLogger(__name__)
 
-DOWNLOAD_PATIENCE = 20.0  # seconds until the server of the ImageNet weights has to answer
+DOWNLOAD_PATIENCE = 10.0  # seconds until the server of the ImageNet weights has to answer
 _PUBLISHED = "https://storage.googleapis.com/tensorflow/keras-applications"
 _RANDOM_SEED = 0
 _ADVICE = "Set PNEUMO_BACKBONE_WEIGHTS to a file or an s3:// URI with the ImageNet weights (without top)."
