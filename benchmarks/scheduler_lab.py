@@ -139,7 +139,7 @@ def lab(folder: Path) -> Iterator[Lab]:
         store = fill_bucket(folder, server)
         write_dags(project / "dags")
         database.start()
-        told = airflow_server.airflow_environment(project, home, ports, server, BUCKET, {}) | {
+        told = airflow_server.airflow_environment(project, home, ports, {}) | {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url, "AIRFLOW__CORE__PARALLELISM": "2",
             "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins"), *sys.path]),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",

@@ -20,22 +20,26 @@ case $component in
     airflow pools set gpu "${GPU_SLOTS:-1}" "One training task at a time has the accelerator"
     say "looking for the bucket"
     python - << 'PYTHON'
+import os
 import time
-from pneumo_tasks.errors import RetryableError
+from pneumo_tasks.errors import BadConfiguration, RetryableError
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.settings import Settings
 
-store = ObjectStore.connect(Settings.load())
+settings = Settings.load()
+pair = os.environ.pop("ADMINISTRATOR", "").split()
+makes = dict(zip(("s3_access_key", "s3_secret_key"), pair))
 for left in range(60, -1, -1):
     try:
-        store.ensure_bucket()
+        ObjectStore.connect(Settings.load(makes)).ensure_bucket()
+        store = ObjectStore.connect(settings)
         store.check_conditional_writes()
         break
-    except RetryableError:
+    except (BadConfiguration, RetryableError):  # the store is told of the roles at the same time
         if not left:
             raise
         time.sleep(3)
-print(f"pneumo: bucket {store.bucket} is there, and its store honours conditional writes")
+print(f"pneumo: bucket {store.bucket} is there, its store honours conditional writes, and tasks may write to it")
 PYTHON
     ;;
   api-server)

@@ -14,6 +14,7 @@ from pneumo_tasks.commands.extras import sentence
 from pneumo_tasks.commands.verbosity import VERBOSE, say_every_step, with_verbose
 from pneumo_tasks.errors import PneumoError, RetryableError
 from pneumo_tasks.local.environment_file import load_local_environment
+from pneumo_tasks.local.store_roles import role_of
 from pneumo_tasks.secret_values import guard_logging, without_secrets
 from pneumo_tasks.shown import plain
 
@@ -102,9 +103,10 @@ def _say_why(reason: object) -> None:
 def main() -> None:
     """Run one command; an error of ours is one line on stderr, not a traceback. EXIT_CODES says how it ends.
 
-    Run from the project's root it picks up what ``make demo`` wrote; the environment wins.
+    Run from the project's root it picks up what ``make demo`` wrote, with the credential of the role that the
+    command works in; the environment wins.
     """
-    load_local_environment(LOCAL_ENVIRONMENT)
+    load_local_environment(LOCAL_ENVIRONMENT, LOCAL_ENVIRONMENT.parent / "roles" / role_of(sys.argv[1:]))
     guard_logging()
     try:
         app()

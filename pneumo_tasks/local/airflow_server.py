@@ -13,7 +13,7 @@ from pathlib import Path
 from pneumo_tasks.cores import available_cores
 from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.local.airflow_client import AirflowClient
-from pneumo_tasks.local.seaweedfs import S3Server
+from pneumo_tasks.local.store_roles import COMPONENTS
 from pneumo_tasks.storage.local_disk import make_folder, open_log
 
 USERNAME = "admin"
@@ -22,11 +22,12 @@ _SECRETS = ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFL
 
 
 def airflow_environment(
-    project: Path, home: Path, ports: list[int], s3: S3Server, bucket: str, previous: Mapping[str, str]
+    project: Path, home: Path, ports: list[int], previous: Mapping[str, str]
 ) -> dict[str, str]:
     """Airflow's whole configuration as variables; the secrets in ``previous`` are used again.
 
-    ``ports`` are those of the API server, the scheduler's log server and the triggerer's log server.
+    ``ports`` are those of the API server, the scheduler's log server and the triggerer's log server. How the
+    store is reached is not among them: each component has its own (``launch``).
     """
     api, worker_logs, trigger_logs = ports
     return {
@@ -69,14 +70,6 @@ def airflow_environment(
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
         # A GPU task may wait for hours behind another; Airflow would give it up after ten minutes.
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "86400",
-        "AIRFLOW_CONN_PNEUMO_S3": json.dumps(
-            {
-                "conn_type": "aws",
-                "login": s3.access_key,
-                "password": s3.secret_key,
-                "extra": {"endpoint_url": s3.endpoint, "region_name": "us-east-1", "bucket": bucket},
-            }
-        ),
         **{name: previous.get(name) or _fresh_secret() for name in _SECRETS},
     }
 
@@ -95,10 +88,13 @@ def password(home: Path) -> str:
     return str(json.loads(path.read_text())[USERNAME])
 
 
-def launch(environment: Mapping[str, str], log: Path) -> int:
-    """Start `airflow standalone` as the leader of its own session; returns its pid at once."""
+def launch(environment: Mapping[str, str], roles: Path, log: Path) -> int:
+    """Start `airflow standalone` as the leader of its own session; returns its pid at once.
+
+    Each component that it starts reads the variables of its role of the store from the folder ``roles``.
+    """
     beside_python = Path(sys.executable).parent
-    ours = _airflow_of_ours(Path(environment["AIRFLOW_HOME"]), beside_python / "python")
+    ours = _airflow_of_ours(Path(environment["AIRFLOW_HOME"]), beside_python / "python", roles)
     path = os.pathsep.join((str(ours), str(beside_python), environment.get("PATH", os.defpath)))
     with open_log(log) as output:
         process = subprocess.Popen(
@@ -114,15 +110,17 @@ def launch(environment: Mapping[str, str], log: Path) -> int:
     return process.pid
 
 
-def _airflow_of_ours(home: Path, python: Path) -> Path:
-    """A folder whose ``airflow`` starts no log servers: they listen on every address, and nobody asks them.
+def _airflow_of_ours(home: Path, python: Path, roles: Path) -> Path:
+    """A folder whose ``airflow`` gives each component the credential of its role, and starts no log servers.
 
-    Everything of the demo is on one machine, where logs are read as files.
+    Those listen on every address, and nobody asks them: everything of the demo is on one machine, where logs
+    are read as files.
     """
     folder = make_folder(home / "bin")
     script = folder / "airflow"
+    with_role = [f'  {name}) . "{roles}/{role}";;\n' for name, role in COMPONENTS.items()]
     script.write_text(
-        "#!/bin/sh\n"
+        '#!/bin/sh\nset -a\ncase "$1" in\n' + "".join(with_role) + "esac\nset +a\n"
         'case "$1" in scheduler|triggerer) set -- "$@" --skip-serve-logs;; esac\n'
         f'exec "{python}" -m airflow "$@"\n'
     )

@@ -19,6 +19,7 @@ from pneumo_tasks.local.demo_data import Handover, batches_in, hand_in, phantom_
 from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
 from pneumo_tasks.local.following import RunFollower
 from pneumo_tasks.local.stack import Place, Stack, describe, down, is_well, keras_home, up
+from pneumo_tasks.local.store_roles import AWS_PAIR, variables_of
 from pneumo_tasks.local.time_left import REAL_FILM
 from pneumo_tasks.settings import RUN_PARAMS, Settings
 from pneumo_tasks.storage.local_disk import make_folder
@@ -91,12 +92,10 @@ def run_demo(console: Console, place: Place, data: str, weights: str, params: di
     bucket, limits = ("pneumo-phantoms", _phantom_environment()) if synthetic else ("pneumo-demo", {})
     stack = _ensure_stack(console, place, bucket, {"PNEUMO_DEMO": "true", WEIGHTS: backbone, **limits})
 
-    os.environ.update(read_environment(place.env))
-    settings = Settings.load()
-    store = ObjectStore.connect(settings)
-    store.ensure_bucket()
+    os.environ.update({**read_environment(place.env), **variables_of(place.roles, "scheduler")})
+    store = ObjectStore.connect(Settings.load())  # to read from
     for handover in handovers:
-        _upload(console, settings, store, handover)
+        _upload(console, place, handover)
 
     conf = {**params, "backbone_weights": backbone}
     if before and before != backbone:
@@ -222,19 +221,24 @@ def _ensure_stack(console: Console, place: Place, bucket: str, run: Mapping[str,
     """The running stack where it serves this bucket, else a new one; ``run`` are variables of its tasks."""
     stack = place.read()
     if stack is not None and stack.is_running():
-        if stack.bucket == bucket and is_well(place, stack):
+        if stack.bucket == bucket and variables_of(place.roles, "sender") and is_well(place, stack):
             console.print("[bold]Stack:[/] runs already, going on with it")
             write_environment(place.env, {**read_environment(place.env), **run})
             return stack
         console.print(
-            f"[bold]Stack:[/] the running one serves {stack.bucket}, or a part of it died: starting it "
-            f"again for {bucket}"
+            f"[bold]Stack:[/] the running one serves {stack.bucket}, a part of it died, or an earlier "
+            f"release started it: starting it again for {bucket}"
         )
         down(place, console.print)
     return up(place, bucket, run, lambda text: console.print(f"[bold]Stack:[/] {text}"))
 
 
-def _upload(console: Console, settings: Settings, store: ObjectStore, handover: Handover) -> None:
+def _upload(console: Console, place: Place, handover: Handover) -> None:
+    """Hand one batch in, as a sender who may do nothing else."""
+    own = variables_of(place.roles, "sender")
+    access, secret = (own[name] for name in AWS_PAIR)
+    settings = Settings.load({"s3_access_key": access, "s3_secret_key": secret})
+    store = ObjectStore.connect(settings)
     columns = (TextColumn("[bold]Upload:[/] {task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(handover.batch_id, total=None)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pneumo_tasks.errors import BadBatch
-from pneumo_tasks.intake.records.batch_list import describe_batch
 from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.local.phantoms import draw_phantoms, spoil, write_phantoms
 from pneumo_tasks.settings import LABELS, Settings
+from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256_of_file
 
 # The public data set's 16 'val' images belong to training: validation is taken from train by patient.
@@ -67,8 +67,11 @@ def phantom_batches(folder: Path) -> list[Handover]:
 def hand_in(
     settings: Settings, store: ObjectStore, handover: Handover, on_progress: Callable[[int, int], None]
 ) -> bool:
-    """Upload one batch; False where the bucket holds it already."""
-    if describe_batch(store, handover.batch_id).state != "incomplete":
+    """Upload one batch, with what a sender may do; False where the bucket holds it already.
+
+    Its id names its content, so a batch of this id is this batch.
+    """
+    if store.exists(layout.batch_manifest(handover.batch_id)):
         return False
     upload_batch(
         settings, store, handover.folder, handover.batch_id, handover.split, handover.synthetic, on_progress

@@ -60,20 +60,30 @@ def isolated(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     return kept
 
 
-def load_local_environment(path: Path) -> None:
+def load_local_environment(path: Path, role: Path | None = None) -> None:
     """Lay the file's values below the environment's: only ours, and only from a file that is this user's.
 
+    What ``role`` holds goes before them, and before what a shell took from the file itself.
     The folder that somebody stands in may be anybody's: AWS_CONFIG_FILE in it could name a program to run.
     """
+    values = _ours(path)
+    own = _ours(role) if role is not None and values else {}
+    for name, value in {**values, **own}.items():
+        if name not in os.environ or (name in own and os.environ[name] == values.get(name)):
+            os.environ[name] = value
+
+
+def _ours(path: Path) -> dict[str, str]:
     try:
         owner = path.stat().st_uid
     except OSError:
-        return
+        return {}
     if owner != os.getuid():
         log.warning("%s belongs to another user (uid %d): it is not read", path, owner)
-        return
-    for name, value in read_environment(path).items():
-        if name.startswith("PNEUMO_") or name in _OURS:
-            os.environ.setdefault(name, value)
-        elif not name.startswith("AIRFLOW"):
+        return {}
+    found = read_environment(path)
+    ours = {name for name in found if name.startswith("PNEUMO_") or name in _OURS}
+    for name in found:
+        if name not in ours and not name.startswith("AIRFLOW"):
             log.warning("%s holds %s, which is none of ours: it is not used", path, name)
+    return {name: value for name, value in found.items() if name in ours}

@@ -1,6 +1,7 @@
 """The embedded stack: an S3 server and Airflow, started together, recorded, stopped together.
 
 .local/env           the stack's environment (0600), read by `pneumo` and by shells
+.local/roles/        the store's credential of each role (0600): see ``store_roles``
 .local/stack.json    what runs: pids with their start times, addresses (0600)
 .local/s3/           SeaweedFS: data and credentials, kept by `make down`
 .local/airflow/      Airflow's home: database, task logs, login, kept by `make down`
@@ -23,7 +24,10 @@ from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.environment_file import isolated, read_environment, write_environment
 from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.processes import StartedProcess, stop
+from pneumo_tasks.local.store_roles import AWS_PAIR, PERSON, variables_of, write_identities, write_roles
+from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.local_disk import make_folder, open_log
+from pneumo_tasks.storage.object_store import ObjectStore
 
 PROJECT = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
@@ -59,6 +63,7 @@ class Place:
         self.local = project / ".local"
         self.env, self.record = self.local / "env", self.local / "stack.json"
         self.airflow_home, self.logs = self.local / "airflow", self.local / "logs"
+        self.roles = self.local / "roles"
 
     def read(self) -> Stack | None:
         """The recorded stack, or None where none is recorded or the record cannot be read."""
@@ -159,16 +164,20 @@ def _start(
     for folder in (place.local, place.logs, place.airflow_home):
         make_folder(folder)
     say("Starting the S3 server (SeaweedFS)")
+    pairs = write_identities(place.local / "s3" / "identities.json", bucket)
     s3 = seaweedfs.start(place.local / "s3")
     started.append(StartedProcess.of("SeaweedFS", s3.pid))
     place.write(Stack(s3_endpoint=s3.endpoint, bucket=bucket, processes=tuple(started)))
+    _make_bucket(s3, bucket)
+    write_roles(place.roles, pairs, s3.endpoint, bucket)
 
     say("Starting Airflow (about 30 s on two cores)")
     airflow_server.password(place.airflow_home)
-    values = _environment(place, s3, bucket, run)
-    write_environment(place.env, values)
+    values = _environment(place, s3.endpoint, bucket, run)
+    person = variables_of(place.roles, PERSON)
+    write_environment(place.env, values | {name: person[name] for name in AWS_PAIR})
     log = place.logs / "airflow.log"
-    pid = airflow_server.launch({**isolated(), **values}, log)
+    pid = airflow_server.launch({**isolated(), **values}, place.roles, log)
     started.append(StartedProcess.of("Airflow", pid))
     stack = Stack(
         s3_endpoint=s3.endpoint, bucket=bucket, ui=values["AIRFLOW__API__BASE_URL"], processes=tuple(started)
@@ -178,16 +187,20 @@ def _start(
     return stack
 
 
-def _environment(place: Place, s3: seaweedfs.S3Server, bucket: str, run: Mapping[str, str]) -> dict[str, str]:
+def _make_bucket(s3: seaweedfs.S3Server, bucket: str) -> None:
+    """By the administrator, whose credential no other process gets and no variable holds."""
+    own = {"s3_endpoint": s3.endpoint, "bucket": bucket}
+    pair = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
+    ObjectStore.connect(Settings.load(own | pair)).ensure_bucket()
+
+
+def _environment(place: Place, endpoint: str, bucket: str, run: Mapping[str, str]) -> dict[str, str]:
+    """What every process of the stack has; how the store is signed in to is not among it."""
     previous = read_environment(place.env)
-    airflow = airflow_server.airflow_environment(
-        place.project, place.airflow_home, free_ports(3), s3, bucket, previous
-    )
+    airflow = airflow_server.airflow_environment(place.project, place.airflow_home, free_ports(3), previous)
     return {
-        "PNEUMO_S3_ENDPOINT": s3.endpoint,
+        "PNEUMO_S3_ENDPOINT": endpoint,
         "PNEUMO_BUCKET": bucket,
-        "AWS_ACCESS_KEY_ID": s3.access_key,
-        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "PNEUMO_TEST_SENDERS": "*",  # there is one sender: who started it
@@ -237,7 +250,8 @@ def describe(place: Place) -> list[str]:
     return [
         *lines,
         f"Airflow UI: {stack.ui} (login {airflow_server.USERNAME} / {password})",
-        f"S3: {stack.s3_endpoint}, bucket {stack.bucket} (credentials in {place.env})",
+        f"S3: {stack.s3_endpoint}, bucket {stack.bucket} (a reviewer's credential in {place.env}, "
+        f"others in {place.roles})",
         f"Logs: {place.logs}",
     ]
 

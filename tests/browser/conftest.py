@@ -21,6 +21,7 @@ from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.environment_file import read_environment
 from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.local.stack import Place, down, up
+from pneumo_tasks.local.store_roles import variables_of
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.local_disk import make_folder
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -83,13 +84,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     (place.airflow_home / "passwords.json").write_text(json.dumps(passwords))
     stack = up(place, "browser", RUN | USERS)
     try:
-        values = read_environment(place.env)
+        values = read_environment(place.env) | variables_of(place.roles, "pipeline")
         settings = Settings.load(
             {"s3_endpoint": values["PNEUMO_S3_ENDPOINT"], "bucket": "browser",
              "s3_access_key": values["AWS_ACCESS_KEY_ID"], "s3_secret_key": values["AWS_SECRET_ACCESS_KEY"]}
         )  # fmt: skip
         store = ObjectStore.connect(settings)
-        store.ensure_bucket()
         write_phantoms(project / "images", draw_phantoms(train_per_label=45, test_per_label=18))
         for name, split in (("train", "train"), ("test", "test")):
             upload_batch(settings, store, project / "images" / name, f"{name}-1", split, synthetic=True)  # type: ignore[arg-type]

@@ -125,7 +125,45 @@ def test_the_receiver_is_healthy_while_it_listens(listens: bool) -> None:
 def test_data_live_in_named_volumes_that_are_declared(services: dict[str, Any]) -> None:
     declared = set(yaml.safe_load((DOCKER / "compose.yaml").read_text())["volumes"])
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
-    assert used == declared
+    assert {name for name in used if not name.startswith("./")} == declared
+
+
+HOLDS = {
+    "api-server": "SCHEDULER", "scheduler": "SCHEDULER", "dag-processor": "SCHEDULER", "triggerer": None,
+    "init": "PIPELINE", "worker": "PIPELINE", "gpu-worker": "PIPELINE", "receive": "SENDER",
+    "reviewer": "REVIEWER", "deployment": "DEPLOYMENT", "eraser": "ERASER",
+}  # fmt: skip
+
+
+def test_each_process_signs_in_to_the_store_as_its_role_and_the_administrator_makes_the_bucket_alone(
+    services: dict[str, Any],
+) -> None:
+    ours = {name for name, service in services.items() if "pneumo/" in service["image"]}
+    assert ours == set(HOLDS)
+    for name, role in HOLDS.items():
+        held = {key: value for key, value in services[name]["environment"].items() if "S3_" in str(value)}
+        expected = {
+            "AWS_ACCESS_KEY_ID": f"${{S3_{role}_ACCESS_KEY:?run make up}}",
+            "AWS_SECRET_ACCESS_KEY": f"${{S3_{role}_SECRET_KEY:?run make up}}",
+        } if role else {}  # fmt: skip
+        expected |= {"ADMINISTRATOR": "${S3_ACCESS_KEY} ${S3_SECRET_KEY}"} if name == "init" else {}
+        endpoint = {"PNEUMO_S3_ENDPOINT": "${PNEUMO_S3_ENDPOINT-http://s3:9000}"}
+        assert held == expected | endpoint, name
+    assert services["init"]["restart"] == "on-failure", "it ends where the bucket is there"
+
+
+def test_where_the_store_is_elsewhere_each_role_has_what_is_named_until_it_gets_its_own(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "env"
+    own = "PNEUMO_S3_ENDPOINT=\nS3_ACCESS_KEY=theirs\nS3_SECRET_KEY=secret-of-theirs\n"
+    file.write_text(f"{own}S3_READER_ACCESS_KEY=of-readers\nS3_READER_SECRET_KEY=secret-of-readers\n")
+    written = write_environment(file)
+    assert (written["S3_PIPELINE_ACCESS_KEY"], written["S3_PIPELINE_SECRET_KEY"]) == (
+        "theirs",
+        "secret-of-theirs",
+    )
+    assert written["S3_READER_ACCESS_KEY"] == "of-readers"
 
 
 def test_an_edge_worker_knows_neither_broker_nor_database() -> None:
@@ -133,6 +171,7 @@ def test_an_edge_worker_knows_neither_broker_nor_database() -> None:
     assert "BROKER" not in text
     assert "RESULT_BACKEND" not in text
     assert "postgres" not in text
+    assert "S3_ACCESS_KEY" not in text, "it trains, and is no administrator of the store"
 
 
 def test_only_the_gpu_overlay_asks_for_a_device(services: dict[str, Any]) -> None:

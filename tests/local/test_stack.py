@@ -1,5 +1,6 @@
 """Starting, refusing to start twice, and stopping: with the real servers, in a place of the test's own."""
 
+import json
 import re
 import shutil
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,9 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.local.environment_file import read_environment
 from pneumo_tasks.local.processes import StartedProcess
 from pneumo_tasks.local.stack import PROJECT, Place, Stack, describe, down, is_well, up
+from pneumo_tasks.local.store_roles import ROLES, variables_of
+
+AIRFLOW = ("standalone", "scheduler", "dag-processor", "api-server", "triggerer")
 
 
 @pytest.fixture
@@ -95,7 +100,8 @@ def test_where_airflow_cannot_start_the_s3_server_is_stopped_again(place: Place)
 @pytest.mark.slow
 def test_the_real_stack_starts_answers_and_stops_leaving_its_data(place: Place) -> None:
     shutil.copytree(PROJECT / "dags", place.project / "dags")
-    stack = up(place, "bucket", {"PNEUMO_DEMO": "true"})
+    # Airflow's processes write their titles over the variables that they show, unless they are told not to.
+    stack = up(place, "bucket", {"PNEUMO_DEMO": "true", "SPT_NOENV": "1"})
     try:
         assert stack.is_running()
         assert place.client(stack).is_healthy()
@@ -106,6 +112,11 @@ def test_the_real_stack_starts_answers_and_stops_leaving_its_data(place: Place) 
         with pytest.raises(BadConfiguration, match="runs already"):
             up(place, "bucket", {})
         _run_the_watch(place, stack)
+        assert _signed_in_as(place, stack) == {
+            "SeaweedFS": set(), "standalone": set(), "triggerer": set(), "scheduler": {"pipeline"},
+            "dag-processor": {"scheduler"}, "api-server": {"scheduler"},
+        }  # fmt: skip
+        assert values["AWS_ACCESS_KEY_ID"] == variables_of(place.roles, "reviewer")["AWS_ACCESS_KEY_ID"]
         assert _listening(stack) == _expected(stack)
         assert _open_to_others(place.local) == []
         _kill_the_scheduler(place, stack)
@@ -131,6 +142,26 @@ def _run_the_watch(place: Place, stack: Stack) -> None:
     while client.run_state("champion_watch", run_id) in ("queued", "running"):
         assert time.monotonic() < deadline, "the watch did not end"
         time.sleep(1)
+
+
+def _signed_in_as(place: Place, stack: Stack) -> dict[str, set[str]]:
+    """Whose secrets each part of the stack has in its variables, those of its own children included."""
+    document = json.loads((place.local / "s3" / "identities.json").read_text())
+    secrets = {one["name"]: one["credentials"][0]["secretKey"] for one in document["identities"]}
+    assert set(secrets) == {"pneumo", *ROLES}
+    found: dict[str, set[str]] = {}
+    for started in stack.processes:
+        for process in started.session():
+            line = [process, *process.parents()]
+            part = next((one for one, above in pairwise(line) if above.pid == started.pid), process)
+            said = " ".join(part.cmdline()).replace("_", "-")
+            name = next((name for name in AIRFLOW if f"airflow {name}" in said), started.name)
+            held = "\n".join(process.environ().values())
+            assert started.name == "SeaweedFS" or str(place.airflow_home) in held, (
+                f"{said} hides its variables"
+            )
+            found.setdefault(name, set()).update(role for role, secret in secrets.items() if secret in held)
+    return found
 
 
 def _listening(stack: Stack) -> set[tuple[str, int]]:

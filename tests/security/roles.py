@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.local.seaweedfs import S3Server
+from pneumo_tasks.local.store_roles import ROLES
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 POLICIES = Path(__file__).parents[2] / "docker" / "policies"
-ROLES = ("sender", "pipeline", "scheduler", "reviewer", "reader", "deployment")
 BUCKET, PREFIX = "roles", "hospital-a"
 
 
@@ -117,6 +117,7 @@ OPERATIONS = (
     writes("write the register", "register/register.json"),
     reads("read a decision", "runs/r/decision.json"),
     writes("write a decision", "runs/r/decision.json"),
+    writes("write why a task failed", "runs/r/failures/t~-1.json"),
     writes("write the list of runs", "run-index/r.json"),
     lists("list runs", "runs/"),
     reads("read a model", "models/v/model.keras"),

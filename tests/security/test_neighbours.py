@@ -65,18 +65,11 @@ def test_what_the_store_keeps_is_for_its_owner_alone(server) -> None:
 
 
 def test_airflow_of_the_demo_starts_no_log_server(tmp_path: Path) -> None:
-    folder = airflow_server._airflow_of_ours(tmp_path / "home", Path("/bin/echo"))
+    folder = airflow_server._airflow_of_ours(tmp_path / "home", Path("/bin/echo"), tmp_path / "roles")
     script = (folder / "airflow").read_text()
     assert "--skip-serve-logs" in script
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    environment = airflow_server.airflow_environment(
-        tmp_path,
-        tmp_path / "home",
-        [1, 2, 3],
-        seaweedfs.S3Server("http://127.0.0.1:1", "a", "b", 1),
-        "bucket",
-        {},
-    )
+    environment = airflow_server.airflow_environment(tmp_path, tmp_path / "home", [1, 2, 3], {})
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     json.dumps(environment)
 

@@ -20,10 +20,11 @@ from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage import layout
+from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.storage.permissions import examine_permissions
 from tests.evaluation.story import Story
-from tests.intake.films import good_files, write
+from tests.intake.films import film, good_files, jpeg, write
 from tests.promotion.judging import judge
 from tests.promotion.keys import key_pair
 from tests.security import roles
@@ -111,6 +112,25 @@ def test_a_sender_sends_and_the_pipeline_judges(cast: Cast, tmp_path: Path) -> N
     for command in (("batch", "list"), ("models", "list"), ("runs", "list")):
         cast.run("pipeline", *command)
         cast.run("sender", *command, refused=True)
+
+
+def test_a_patient_is_erased_by_the_eraser_alone(
+    cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PNEUMO_CACHE_FOLDER", str(tmp_path / "cache"))
+    films = {f"film{n}.jpeg": jpeg(film(n)) for n in range(8)}
+    rows = [f"{name},{'PNEUMONIA' if n % 2 else 'NORMAL'},ZZ-{n}" for n, name in enumerate(films)]
+    table = {"images.csv": "\n".join(["path,label,patient_id", *rows]).encode()}
+    folder = write(tmp_path / "films", films | table)
+    cast.run("sender", "batch", "upload", str(folder), "--split", "train", "--batch-id", "hospital-a-8")
+    assert validate_batch(cast.settings("pipeline"), cast.store("pipeline"), "hospital-a-8").accepted == 8
+    erase = ("patient", "erase", "patient:zz-3", "--reason", "the parents ask for it")
+    for role in ("reviewer", "pipeline"):
+        cast.run(role, *erase, refused=True)
+    sent = layout.incoming_file("hospital-a-8", sha256(films["film3.jpeg"]))
+    assert cast.store("pipeline").exists(sent)
+    cast.run("eraser", *erase)
+    assert not cast.store("pipeline").exists(sent)
 
 
 @pytest.mark.parametrize("cast", [False, True], ids=["no key", "a key"], indirect=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pneumo_tasks.local.store_roles import ROLES
+
 PROJECT = Path(__file__).parents[2]
 HASHES = PROJECT / "constraints-hashes.txt"
 
@@ -74,7 +76,7 @@ def test_checking_a_batch_needs_no_network_at_all(tmp_path: Path) -> None:
     assert told, done.stderr
 
 
-@pytest.mark.parametrize("role", ["sender", "pipeline", "scheduler", "reviewer", "reader", "deployment"])
+@pytest.mark.parametrize("role", ROLES)
 def test_each_role_may_do_its_work_and_nothing_else(role: str) -> None:
     policy = json.loads((PROJECT / "docker" / "policies" / f"{role}.json").read_text())
     allowed = [
@@ -87,13 +89,16 @@ def test_each_role_may_do_its_work_and_nothing_else(role: str) -> None:
     writes = {place for action, place in allowed if action == "s3:PutObject"}
     deletes = {place for action, place in allowed if action == "s3:DeleteObject"}
     reads = {place for action, place in allowed if action == "s3:GetObject"}
-    assert all("checkpoints" in place or place == "store-probes/*" for place in deletes)
+    assert role == "eraser" or all("checkpoints" in place or place == "store-probes/*" for place in deletes)
     if role == "sender":
         assert writes == {"incoming/PREFIX*"} == reads
     elif role in ("reader", "deployment"):
         assert writes == set()
         assert not any(place.startswith(("incoming", "validations", "register", "*")) for place in reads)
     elif role == "scheduler":
-        assert writes == {"runs/*/stopped.json", "run-index/*"}
+        assert writes == {"runs/*/stopped.json", "runs/*/failures/*", "run-index/*"}
+    elif role == "eraser":
+        of_the_bucket = {action for action, place in allowed if not place}
+        assert of_the_bucket == {"s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning"}
     elif role == "reviewer":
         assert not any(place.startswith(("incoming", "validations", "features", "*")) for place in writes)
