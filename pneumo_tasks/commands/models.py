@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import WAITING, AsJson, print_json, print_table, say
+from pneumo_tasks.commands.output import WAITING, AsJson, agreed, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pneumo_tasks.promotion.registry.rollback import ChangeRequest
@@ -157,25 +157,35 @@ def reset_champion(reason: Reason, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def sign(as_json: AsJson = False) -> None:
-    """Sign and seal what a bucket had before it had a key, if all of it verifies; exit 1 else."""
-    from pneumo_tasks.promotion.registry.signing import sign_history
-    from pneumo_tasks.promotion.registry.verification import verify
-    from pneumo_tasks.sealing.inventory import unguarded
+def sign(
+    list_: Annotated[bool, typer.Option("--list", help="Name each object, not only how many.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: a person has looked at it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what nobody signed or sealed, ask, then sign and seal it; exit 1 where it is not done.
+
+    For a bucket that had a history before it had a key. All of it has to verify.
+    """
+    from pneumo_tasks.promotion.registry.signing import COMPARE, by_kind, find_unsigned, sign_history
+    from pneumo_tasks.promotion.registry.verification import verify_unsigned
 
     settings, store = open_bucket()
-    unasked = settings.model_copy(
-        update={"trusted_key": None, "signing_key": None, "require_signature": False}
-    )
-    failed = [
-        finding.model_dump() for finding in verify(unasked, unguarded(store)) if finding.verdict == "fail"
-    ]
-    if failed:
+    if failed := [finding.model_dump() for finding in verify_unsigned(settings, store)]:
         print_table(["subject", "verdict", "detail"], failed)
         raise typer.Exit(1)
-    signed = sign_history(settings, store)
+    found = find_unsigned(settings, store)
+    if found and not as_json:
+        print_table(["kind", "objects", "oldest", "newest"], by_kind(found))
+        print_table(["key", "modified", "sha256"], [one.row for one in found] if list_ else [])
+        say(COMPARE)
+    if found and not yes and (as_json or not agreed(f"Sign and seal these {len(found)} objects?")):
+        if as_json:
+            print_json({"signed": [], "unsigned": [one.row for one in found]})
+        say("Nothing was signed or sealed. Look at it, then say so: --yes.", err=True)
+        raise typer.Exit(1)
+    signed = sign_history(settings, store, found)
     if as_json:
-        print_json(signed)
+        print_json({"signed": signed, "unsigned": []})
     else:
         say(f"{len(signed)} documents signed or sealed. From now on nothing unsigned becomes the champion.")
 

@@ -1,6 +1,7 @@
 """How commands answer: JSON for scripts, tables for people."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -21,6 +22,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 def say(text: object, err: bool = False) -> None:
     """A sentence for people; what others wrote in it can do nothing to their terminal."""
     typer.echo(plain(without_secrets(str(text))), err=err)
+
+
+def agreed(question: str) -> bool:
+    """Whether a person says yes; where nobody can be asked, nobody did."""
+    return sys.stdin.isatty() and typer.confirm(question, default=False)
 
 
 def print_json(document: Any) -> None:

@@ -5,6 +5,9 @@ left sealed by the next process that has the key.
 """
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.sealing.evidence import FOLDERS, is_evidence
@@ -25,16 +28,29 @@ def unguarded(store: ObjectStore) -> ObjectStore:
     return ObjectStore(store.client, store.bucket)
 
 
-def seal_evidence(settings: Settings, store: ObjectStore) -> list[str]:
-    """Count all evidence that nobody sealed; returns its keys.
+class Unsealed(NamedTuple):
+    """An object that somebody with the key would vouch for: as it is, and its time by the store's clock."""
+
+    key: str
+    sha256: str
+    modified: datetime | None
+
+    @property
+    def row(self) -> dict[str, str | None]:
+        """For people and scripts."""
+        modified = self.modified.isoformat(timespec="seconds") if self.modified else None
+        return {"key": self.key, "modified": modified, "sha256": self.sha256}
+
+
+def find_unsealed(settings: Settings, store: ObjectStore) -> list[Unsealed]:
+    """All evidence that nobody sealed, by key; nothing is written.
 
     CorruptArtefact where an object that was sealed is another now, or missing: that is for a backup to mend.
-    BadConfiguration where there is no key to sign with.
     """
     guard, plain = Guard(settings), unguarded(store)
     tally = guard.today(plain)
-    there = [listed.key for folder in FOLDERS for listed in plain.list_objects(folder)]
-    keys = [key for key in there if is_evidence(key)]
+    there = [listed for folder in FOLDERS for listed in plain.list_objects(folder) if is_evidence(listed.key)]
+    keys = [listed.key for listed in there]
     bodies = read_many(lambda key: sha256(plain.read(key)), keys, seconds=UPGRADING, threads=_THREADS)
     digests = dict(zip(keys, bodies, strict=True))
     counted = {key: tally.of(key) for key in digests} | {key: tally.of(key) for key in tally.below("")}
@@ -46,8 +62,16 @@ def seal_evidence(settings: Settings, store: ObjectStore) -> list[str]:
             found=f"{len(wrong)} objects",
             do="Restore it from a backup.",
         )
-    new = {key: digest for key, digest in digests.items() if counted[key] is None}
-    for start in range(0, len(new), _AN_ENTRY):
-        guard.count(plain, dict(list(new.items())[start : start + _AN_ENTRY]))
-    log.info("%d objects of evidence sealed", len(new))
-    return sorted(new)
+    moments = {listed.key: listed.modified for listed in there}
+    return [Unsealed(key, digests[key], moments[key]) for key in sorted(digests) if counted[key] is None]
+
+
+def seal_evidence(settings: Settings, store: ObjectStore, found: Sequence[Unsealed]) -> None:
+    """Count ``found`` by the digests that a person was shown: readers refuse what changed since then.
+
+    BadConfiguration where there is no key to sign with.
+    """
+    guard, plain = Guard(settings), unguarded(store)
+    for start in range(0, len(found), _AN_ENTRY):
+        guard.count(plain, {one.key: one.sha256 for one in found[start : start + _AN_ENTRY]})
+    log.info("%d objects of evidence sealed", len(found))

@@ -7,7 +7,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
 from pneumo_tasks.sealing.guard import Guard
-from pneumo_tasks.sealing.inventory import seal_evidence, unguarded
+from pneumo_tasks.sealing.inventory import find_unsealed, seal_evidence, unguarded
 from pneumo_tasks.sealing.tally import end_sealing, read_tally
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -177,18 +177,37 @@ def test_what_is_rewritten_or_deleted_rightly_is_believed_and_the_former_content
     assert opened(keyed).read(ONE) == b"made again"
 
 
+def seal(keyed: Settings, store: ObjectStore) -> list[str]:
+    found = find_unsealed(keyed, store)
+    seal_evidence(keyed, store, found)
+    return [one.key for one in found]
+
+
+def test_what_changes_after_a_person_saw_it_is_not_what_is_sealed(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    store.put(ONE, b"seen")
+    found = find_unsealed(keyed, store)
+    assert [(one.key, one.sha256) for one in found] == [(ONE, sha256(b"seen"))]
+    assert found[0].modified is not None
+    store.put(ONE, b"forged")
+    seal_evidence(keyed, store, found)
+    with pytest.raises(CorruptArtefact, match="changed since it was sealed"):
+        opened(keyed).read(ONE)
+
+
 def test_a_bucket_of_before_there_was_a_key_works_after_its_inventory(
     keyed: Settings, store: ObjectStore
 ) -> None:
     store.put(ONE, b"1")
     with pytest.raises(CorruptArtefact, match="pneumo models sign"):
         names(opened(keyed))
-    assert seal_evidence(keyed, store) == [ONE]
-    assert seal_evidence(keyed, store) == []
+    assert seal(keyed, store) == [ONE]
+    assert seal(keyed, store) == []
     assert names(auditor(keyed)) == [ONE]
     store.put(ONE, b"2")
     with pytest.raises(CorruptArtefact, match="since it was sealed"):
-        seal_evidence(keyed, store)
+        find_unsealed(keyed, store)
 
 
 def test_a_process_that_lost_its_key_leaves_no_evidence_in_a_sealed_bucket(
@@ -209,7 +228,7 @@ def test_where_sealing_was_ended_evidence_needs_no_key_until_somebody_seals_agai
     opened(settings).put_once(TWO, b"2")
     with pytest.raises(CorruptArtefact, match="nobody with the key wrote"):
         names(opened(keyed))
-    assert seal_evidence(keyed, opened(keyed)) == [TWO]
+    assert seal(keyed, opened(keyed)) == [TWO]
     with pytest.raises(BadConfiguration, match="PNEUMO_SIGNING_KEY"):
         opened(settings).put_once(layout.withdrawal("three"), b"3")
 

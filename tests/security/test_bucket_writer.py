@@ -17,7 +17,7 @@ from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
 from pneumo_tasks.promotion.registry.promotion import download_model, promote_model
 from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 from pneumo_tasks.promotion.registry.seals import signed_since
-from pneumo_tasks.promotion.registry.signing import end_signing, sign_history
+from pneumo_tasks.promotion.registry.signing import end_signing, find_unsigned, sign_history
 from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -152,11 +152,11 @@ def test_the_history_of_before_there_was_a_key_can_be_signed(signing: Settings, 
     promote_model(bare, story.store, judge(bare, story, "first"))
     assert failed(signing, story.store) != []
     assert failed(bare, story.store) == []
-    signed = sign_history(signing, story.store)
+    signed = sign_history(signing, story.store, find_unsigned(signing, story.store))
     assert [key.split("/")[0] for key in signed[:2]] == ["models", "ledger"]
     assert {key.split("/")[0] for key in signed[2:]} == {"catalogue", "datasets", "test-sets"}
     assert failed(signing, story.store) == []
-    assert sign_history(signing, story.store) == []
+    assert find_unsigned(signing, story.store) == []
 
 
 def test_a_chain_that_was_written_anew_is_not_signed(signing: Settings, story: Story) -> None:

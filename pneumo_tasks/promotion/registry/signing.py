@@ -1,5 +1,8 @@
 """When signing begins in a bucket that has a history, and when it ends."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from pneumo_tasks.errors import BadConfiguration, PromotionRefused
 from pneumo_tasks.promotion.protocol.governing import check_consent
 from pneumo_tasks.promotion.registry import ledger
@@ -7,11 +10,21 @@ from pneumo_tasks.promotion.registry.evidence import check_tally
 from pneumo_tasks.promotion.registry.rollback import ChangeRequest
 from pneumo_tasks.promotion.registry.seals import ENDED, append_sealed, signed_since
 from pneumo_tasks.promotion.registry.signatures import sign_stored
-from pneumo_tasks.sealing.inventory import seal_evidence
+from pneumo_tasks.sealing.evidence import is_evidence
+from pneumo_tasks.sealing.inventory import Unsealed, find_unsealed, seal_evidence
 from pneumo_tasks.sealing.tally import end_sealing
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
-from pneumo_tasks.storage.object_store import ObjectStore
+from pneumo_tasks.storage.object_store import ObjectStore, check_digest, sha256
+
+COMPARE = (
+    "Nobody with the key wrote these: whoever could write to the bucket may have put some of them there, or "
+    "changed them. Signed, they count as ours for good. Compare them with what you know:\n"
+    "- nothing is newer than the day that the key was set (or this release installed);\n"
+    "- the numbers are those of your records or of a backup: --list names each object;\n"
+    "- `pneumo batch list` and `pneumo models history`, without the key, show no batch, withdrawal or "
+    "version that you do not know."
+)
 
 
 def end_signing(settings: Settings, store: ObjectStore, request: ChangeRequest) -> ledger.LedgerEntry:
@@ -38,12 +51,12 @@ def end_signing(settings: Settings, store: ObjectStore, request: ChangeRequest) 
     return entry
 
 
-def sign_history(settings: Settings, store: ObjectStore) -> list[str]:
-    """Sign and seal what was made before there was a key; returns the keys of the documents.
+def find_unsigned(settings: Settings, store: ObjectStore) -> list[Unsealed]:
+    """What was made before there was a key, as it is now: documents to sign, then evidence to seal.
 
-    That is every manifest that the ledger names, every protocol that was activated, the entry of the
-    champion and the last entry, which stand for all before them; and all evidence that nobody sealed.
-    Whoever calls has verified them. CorruptArtefact where the ledger names evidence that is not counted.
+    The documents are every manifest that the ledger names, every protocol that was activated, the entry of
+    the champion and the last entry, which stand for all before them. CorruptArtefact where the ledger names
+    evidence that is not counted.
     """
     if settings.signing_key is None:
         raise BadConfiguration("there is no key to sign with", do="Set PNEUMO_SIGNING_KEY.")
@@ -57,6 +70,33 @@ def sign_history(settings: Settings, store: ObjectStore) -> list[str]:
     wanted += [layout.ledger_entry(entries[-1].seq)] if entries else []
     check_tally(settings, store, entries)
     missing = [key for key in dict.fromkeys(wanted) if not store.exists(layout.signature_of(key))]
-    for key in missing:
-        sign_stored(settings, store, key)
-    return [*missing, *seal_evidence(settings, store)]
+    return [*(_as_it_is(store, key) for key in missing), *find_unsealed(settings, store)]
+
+
+def sign_history(settings: Settings, store: ObjectStore, found: Sequence[Unsealed]) -> list[str]:
+    """Sign and seal what ``find_unsigned`` found; returns the keys. Whoever calls has verified the bucket.
+
+    CorruptArtefact where a document is another by now: it is not signed.
+    """
+    evidence = [one for one in found if is_evidence(one.key)]
+    documents = [one for one in found if not is_evidence(one.key)]
+    for one in documents:
+        check_digest(sha256(store.read(one.key)), one.sha256, one.key)
+        sign_stored(settings, store, one.key)
+    seal_evidence(settings, store, evidence)
+    return [one.key for one in found]
+
+
+def by_kind(found: Sequence[Unsealed]) -> list[dict[str, Any]]:
+    """How many there are of each kind, with the times of the oldest and the newest, for people."""
+    rows: dict[str, dict[str, Any]] = {}
+    for one in sorted(found, key=lambda one: one.row["modified"] or ""):
+        kind, moment = one.key.partition("/")[0], one.row["modified"]
+        row = rows.setdefault(kind, {"kind": kind, "objects": 0, "oldest": moment})
+        row |= {"objects": row["objects"] + 1, "newest": moment}
+    return [rows[kind] for kind in sorted(rows)]
+
+
+def _as_it_is(store: ObjectStore, key: str) -> Unsealed:
+    modified = next((listed.modified for listed in store.list_objects(key) if listed.key == key), None)
+    return Unsealed(key, sha256(store.read(key)), modified)

@@ -18,6 +18,7 @@ from pneumo_tasks.promotion.registry.signatures import check_signature
 from pneumo_tasks.promotion.registry.versions import verify_version
 from pneumo_tasks.promotion.runs.runs import optional
 from pneumo_tasks.promotion.steps import is_asking
+from pneumo_tasks.sealing.inventory import unguarded
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, check_digest, sha256
@@ -60,6 +61,14 @@ def verify(settings: Settings, store: ObjectStore, since: Sequence[Anchor] = ())
             detail = "no manifest: a promotion stopped half way; promoting its run again completes it"
             findings.append(Finding(subject=version, verdict="note", detail=detail))
     return findings
+
+
+def verify_unsigned(settings: Settings, store: ObjectStore) -> list[Finding]:
+    """What fails of a bucket though no signature and no seal is asked for: no key may vouch for it."""
+    unasked = settings.model_copy(
+        update={"trusted_key": None, "signing_key": None, "require_signature": False}
+    )
+    return [finding for finding in verify(unasked, unguarded(store)) if finding.verdict == "fail"]
 
 
 def _signatures(settings: Settings, store: ObjectStore, entries: list[ledger.LedgerEntry]) -> str:

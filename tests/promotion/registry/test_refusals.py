@@ -43,7 +43,7 @@ from pneumo_tasks.promotion.registry.rollback import (
     with_second_person,
 )
 from pneumo_tasks.promotion.registry.signatures import check_signature, sign_document
-from pneumo_tasks.promotion.registry.signing import end_signing, sign_history
+from pneumo_tasks.promotion.registry.signing import end_signing, find_unsigned
 from pneumo_tasks.promotion.registry.verification import verify
 from pneumo_tasks.promotion.registry.versions import register_version
 from pneumo_tasks.settings import Settings
@@ -307,7 +307,7 @@ def test_signing_neither_ends_nor_begins_without_what_it_needs(settings: Setting
     with pytest.raises(PromotionRefused, match="this bucket is not signed"):
         end_signing(settings, story.store, WHY)
     with pytest.raises(BadConfiguration, match="no key to sign with"):
-        sign_history(settings, story.store)
+        find_unsigned(settings, story.store)
 
 
 def test_an_unsigned_decision_is_refused_in_a_signed_bucket(settings: Settings, story: Story) -> None:
