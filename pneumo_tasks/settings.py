@@ -145,7 +145,7 @@ class Settings(ReceiverSettings):
         None, description="Ed25519 private key that signs versions, seals evidence: a PEM file, or the PEM"
     )
     trusted_key: str | None = Field(
-        None, description="Ed25519 public key that versions are checked by: a PEM file, or the PEM itself"
+        None, description="Ed25519 public keys (any of them) that versions are checked by: a PEM file, or PEM"
     )
     require_signature: bool = Field(False, description="Refuse versions that are not signed")
     anchor_file: Path | None = Field(

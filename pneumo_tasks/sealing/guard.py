@@ -23,7 +23,7 @@ from pneumo_tasks.errors import (
     StorageUnavailable,
 )
 from pneumo_tasks.sealing.evidence import is_evidence, may_hold_evidence
-from pneumo_tasks.sealing.keys import fits, signing_key, trusted_key
+from pneumo_tasks.sealing.keys import fits, refuse_untrusted, signing_key, trusted_keys
 from pneumo_tasks.sealing.tally import ENTRIES, GONE, Tally, is_sealed, read_on, read_tally
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -81,8 +81,8 @@ class Guard(Unguarded):
         return signing_key(self._settings)
 
     @cached_property
-    def _trusted(self) -> Ed25519PublicKey | None:
-        return trusted_key(self._settings)
+    def _trusted(self) -> tuple[Ed25519PublicKey, ...]:
+        return trusted_keys(self._settings)
 
     def known(self, store: ObjectStore) -> Tally:
         """The tally as it was read last."""
@@ -120,6 +120,7 @@ class Guard(Unguarded):
                 where=key,
                 do="Set PNEUMO_SIGNING_KEY, or the password of the Airflow connection pneumo_signing.",
             )
+        refuse_untrusted(self._signer, self._trusted)
         tally = self.today(store)
         if absent and tally.of(key) not in (None, GONE, digest):
             store.read(key)
@@ -134,15 +135,20 @@ class Guard(Unguarded):
         if is_evidence(key) and self.today(store).of(key):
             self.count(store, {key: GONE})
 
-    def count(self, store: ObjectStore, objects: Mapping[str, str]) -> None:
-        """Append to the tally what it does not say yet."""
+    def count(self, store: ObjectStore, objects: Mapping[str, str], *, take_over: bool = False) -> None:
+        """Append to the tally what it does not say yet.
+
+        ``take_over``: also nothing, where its last entry is of another key. Then ours vouches for all of it.
+        """
         if self._signer is None:
             raise BadConfiguration("there is no key to sign with", do="Set PNEUMO_SIGNING_KEY.")
+        refuse_untrusted(self._signer, self._trusted)
+        own = self._signer.public_key().public_bytes_raw().hex()
         for _ in range(_ATTEMPTS):
             with self._lock:
                 tally = self.today(store)
                 new = {key: digest for key, digest in objects.items() if tally.of(key) != digest}
-                if not new:
+                if not new and not (take_over and tally.signer not in ("", own)):
                     return
                 entry = tally.next_entry(new, self._signer)
                 try:
@@ -222,9 +228,9 @@ class Guard(Unguarded):
             log.debug("%s went while it was listed", key)
 
     def _seal_of(self, key: str, received: Received) -> tuple[int, bool]:
-        """The entry that the seal says it was made after, and whether the seal is that of the trusted key."""
+        """The entry that the seal says it was made after, and whether the seal is that of a trusted key."""
         found = _FORM.fullmatch(received.metadata.get(SEAL, ""))
-        if found is None or self._trusted is None:
+        if found is None:
             return 0, False
         after = int(found[1])
         return after, fits(self._trusted, found[2], _sealed(key, received.digest, after))

@@ -4,7 +4,7 @@ An object that was deleted is named by an entry; an entry that was deleted is na
 signature of the last entry vouches for all before it, so a bucket may hold entries of many writers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -50,8 +50,12 @@ class TallyEntry(BaseModel):
 
 @dataclass
 class Tally:
-    """What was counted up to entry ``seq``; ``objects`` has the sha256 and the entry of each key."""
+    """What was counted up to entry ``seq``; ``objects`` has the sha256 and the entry of each key.
 
+    ``signer`` is the public key of the last entry, in hex: it vouches for all of them.
+    """
+
+    signer: str = ""
     digests: list[str] = field(default_factory=list)
     objects: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -67,7 +71,7 @@ class Tally:
         """The keys that have to be there."""
         return {key for key, (digest, _) in self.objects.items() if digest and key.startswith(prefix)}
 
-    def follow(self, documents: list[Any], trusted: Ed25519PublicKey | None) -> None:
+    def follow(self, documents: list[Any], trusted: Sequence[Ed25519PublicKey]) -> None:
         """Take further entries in; CorruptArtefact where the chain or the last signature is broken.
 
         Without a trusted key the last signature only has to be that of the key that it names.
@@ -76,19 +80,18 @@ class Tally:
             where = layout.tally_entry(self.seq + 1)
             with understood(where):
                 entry = TallyEntry.model_validate(document)
-                key = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(entry.public_key))
+                keys = trusted or (Ed25519PublicKey.from_public_bytes(bytes.fromhex(entry.public_key)),)
             chained = entry.seq == self.seq + 1 and entry.previous == self.head
             if not chained or (
-                document is documents[-1] and not fits(key, entry.signature, entry.signed_part)
+                document is documents[-1] and not fits(keys, entry.signature, entry.signed_part)
             ):
                 found = (
-                    "it is not signed by the trusted key"
-                    if chained
-                    else f"it does not follow entry {self.seq}"
+                    "it is not signed by a trusted key" if chained else f"it does not follow entry {self.seq}"
                 )
                 raise CorruptArtefact(
                     "the tally of evidence is broken", where=where, found=found, do=_RESTORE
                 )
+            self.signer = entry.public_key
             self.digests.append(sha256(entry.body))
             self.objects |= {key: (digest, entry.seq) for key, digest in entry.objects.items()}
 
@@ -108,14 +111,14 @@ class Tally:
         return entry.model_copy(update={"signature": signer.sign(entry.signed_part).hex()})
 
 
-def read_tally(store: ObjectStore, trusted: Ed25519PublicKey | None) -> Tally:
+def read_tally(store: ObjectStore, trusted: Sequence[Ed25519PublicKey]) -> Tally:
     """The whole tally, at the cost of a listing and some thirty objects; see ``Tally.follow``."""
     tally = Tally()
     tally.follow(read_row(store, ENTRIES, layout.TALLY, layout.TALLY_SUMS), trusted)
     return tally
 
 
-def read_on(store: ObjectStore, tally: Tally, trusted: Ed25519PublicKey | None) -> None:
+def read_on(store: ObjectStore, tally: Tally, trusted: Sequence[Ed25519PublicKey]) -> None:
     """Take in what was counted since: one request where that is nothing."""
     found: list[Any] = []
     while True:
@@ -151,5 +154,5 @@ def is_sealed(store: ObjectStore) -> bool:
 
 def end_sealing(store: ObjectStore) -> None:
     """Let processes without a key write evidence again; whoever trusts a key still asks for a seal."""
-    if seq := read_tally(store, None).seq:
+    if seq := read_tally(store, ()).seq:
         store.put_json(layout.tally_ended(), {"after": seq})

@@ -49,7 +49,7 @@ def test_evidence_is_read_as_it_was_written(keyed: Settings) -> None:
     for reader in (opened(keyed), auditor(keyed)):
         assert names(reader) == [ONE, TWO]
         assert reader.read(TWO) == TWO.encode()
-    tally = read_tally(unguarded(opened(keyed)), None)
+    tally = read_tally(unguarded(opened(keyed)), ())
     assert {key: tally.of(key) for key in (ONE, TWO)} == {key: sha256(key.encode()) for key in (ONE, TWO)}
 
 
@@ -96,7 +96,7 @@ def test_an_object_of_somebody_without_the_key_is_refused(keyed: Settings, store
         with pytest.raises(CorruptArtefact, match="nobody with the key"):
             reader.read(TWO)
     other = keyed.model_copy(update={"signing_key": key_pair()[0], "trusted_key": None})
-    with pytest.raises(CorruptArtefact, match="not signed by the trusted key"):
+    with pytest.raises(CorruptArtefact, match="not signed by a trusted key"):
         opened(other).put_once(TWO, b"mallory")
 
 
@@ -108,7 +108,7 @@ def test_a_writer_that_died_before_its_object_was_counted_is_believed_and_counte
     store.delete(layout.tally_entry(2))
     assert names(auditor(keyed)) == [ONE, TWO]
     assert names(opened(keyed)) == [ONE, TWO]
-    assert read_tally(store, None).of(TWO) == sha256(b"2")
+    assert read_tally(store, ()).of(TWO) == sha256(b"2")
 
 
 def test_a_cut_tally_is_noticed_by_whoever_reads_what_was_sealed_after_the_cut(
@@ -151,7 +151,7 @@ def test_many_writers_at_once_are_all_counted(keyed: Settings, store: ObjectStor
     keys = [layout.withdrawal(f"w{number}") for number in range(12)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda key: opened(keyed).put_once(key, key.encode()), keys))
-    tally = read_tally(store, None)
+    tally = read_tally(store, ())
     assert {key: tally.of(key) for key in keys} == {key: sha256(key.encode()) for key in keys}
     assert store.exists(layout.sum_of(layout.TALLY_SUMS, 10, 10))
 
@@ -249,3 +249,34 @@ def test_reading_evidence_that_is_counted_costs_no_further_request(
     reader.client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
     reader.read(ONE)
     assert asked == ["GetObject"]
+
+
+def test_what_a_former_key_sealed_stays_verified_and_the_new_one_seals_what_follows(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    private, public = key_pair()
+    both = keyed.model_copy(update={"signing_key": private, "trusted_key": f"{keyed.trusted_key}{public}"})
+    opened(both).put_once(TWO, b"2")
+    assert names(opened(both)) == [ONE, TWO]
+    assert names(auditor(both)) == [ONE, TWO]
+    assert opened(both).read(ONE) == b"1"
+    entry = store.read_json(layout.tally_entry(2))
+    assert entry["public_key"] != store.read_json(layout.tally_entry(1))["public_key"]
+    with pytest.raises(CorruptArtefact, match="not signed by a trusted key"):
+        names(auditor(keyed))  # whoever was not told of the new key
+    only_new = both.model_copy(update={"trusted_key": public})
+    assert names(auditor(only_new)) == [ONE, TWO], "the new key's entry vouches for those before it"
+    unguarded(store).put(ONE, b"forged")
+    with pytest.raises(CorruptArtefact, match="changed since it was sealed"):
+        opened(both).read(ONE)
+
+
+def test_nobody_seals_with_a_key_that_the_others_do_not_trust_yet(
+    keyed: Settings, store: ObjectStore
+) -> None:
+    opened(keyed).put_once(ONE, b"1")
+    too_early = keyed.model_copy(update={"signing_key": key_pair()[0]})
+    with pytest.raises(BadConfiguration, match="not among those that are trusted"):
+        opened(too_early).put_once(TWO, b"2")
+    assert names(opened(keyed)) == [ONE]

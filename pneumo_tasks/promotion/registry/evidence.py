@@ -6,7 +6,7 @@ from functools import partial
 from pneumo_tasks.promotion.registry.ledger import LedgerEntry
 from pneumo_tasks.sealing.evidence import FOLDERS, is_evidence
 from pneumo_tasks.sealing.guard import guard_of
-from pneumo_tasks.sealing.keys import trusted_key
+from pneumo_tasks.sealing.keys import trusted_keys
 from pneumo_tasks.sealing.tally import Tally, check_named, read_tally
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -22,7 +22,7 @@ def check_evidence(settings: Settings, store: ObjectStore, entries: Sequence[Led
     With a trusted key every one of them is read.
     """
     tally = check_tally(settings, store, entries)
-    if trusted_key(settings) is None:
+    if not trusted_keys(settings):
         return "no key is trusted: who may write this bucket may change all of it"
     fresh = ObjectStore(store.client, store.bucket, guard_of(settings))
     keys = [listed.key for folder in FOLDERS for listed in fresh.list_objects(folder)]
@@ -40,7 +40,7 @@ def _read(store: ObjectStore, wanted: tuple[str, str]) -> None:
 
 def check_tally(settings: Settings, store: ObjectStore, entries: Sequence[LedgerEntry]) -> Tally:
     """The tally, read anew; CorruptArtefact where it does not go on from what the ledger names."""
-    tally = read_tally(store, trusted_key(settings))
+    tally = read_tally(store, trusted_keys(settings))
     for entry in entries:
         if entry.tally:
             check_named(tally, entry.tally, layout.ledger_entry(entry.seq))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
-from pneumo_tasks.sealing.keys import fits, signing_key, trusted_key
+from pneumo_tasks.sealing.keys import fits, refuse_untrusted, signing_key, trusted_keys
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
@@ -35,6 +35,24 @@ def sign_stored(settings: Settings, store: ObjectStore, key: str) -> None:
         store.put_once(layout.signature_of(key), signature)
 
 
+def sign_again(settings: Settings, store: ObjectStore, key: str) -> None:
+    """Sign the document at ``key`` in place of whoever did before: for a person who has looked at it."""
+    signature = sign_document(settings, key, store.read(key))
+    if signature is not None:
+        store.put(layout.signature_of(key), signature)
+
+
+def signer_of(settings: Settings, store: ObjectStore, key: str) -> str:
+    """The public key, in hex, that the signature of a document fits; empty where it has none.
+
+    CorruptArtefact where it is no trusted one.
+    """
+    if not store.exists(layout.signature_of(key)):
+        return ""
+    check_stored(settings, store, key)
+    return Signature.model_validate_json(store.read(layout.signature_of(key))).public_key
+
+
 def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
     """The signature document for the bytes of the object at ``key``, None where no key is set.
 
@@ -49,6 +67,7 @@ def sign_document(settings: Settings, key: str, body: bytes) -> bytes | None:
                 do="Set PNEUMO_SIGNING_KEY, or the password of the Airflow connection pneumo_signing.",
             )
         return None
+    refuse_untrusted(signer, trusted_keys(settings))
     signature = Signature(
         public_key=signer.public_key().public_bytes_raw().hex(), signature=signer.sign(body).hex()
     )
@@ -66,14 +85,14 @@ def check_stored(settings: Settings, store: ObjectStore, key: str) -> SignatureS
 
 
 def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes) -> SignatureState:
-    """``verified`` by the trusted key; ``signed``, consistently, where no key is trusted.
+    """``verified`` by a trusted key; ``signed``, consistently, where no key is trusted.
 
     CorruptArtefact where the signature does not fit ``body`` or is another key's, and where it is missing
     although signatures are required: by the settings, or because they trust a key. BadConfiguration where
     they are required of anybody: whoever can write to the bucket could sign.
     """
-    trusted = trusted_key(settings)
-    if trusted is None and settings.require_signature:
+    trusted = trusted_keys(settings)
+    if not trusted and settings.require_signature:
         raise BadConfiguration(
             "signatures are required, but no key is trusted",
             where=key,
@@ -90,9 +109,9 @@ def check_document(settings: Settings, store: ObjectStore, key: str, body: bytes
                 do="Use one that is signed. What was made before there was a key: `pneumo models sign`.",
             ) from None
         return "unsigned"
-    if trusted is not None and trusted.public_bytes_raw().hex() != signature.public_key:
+    if trusted and signature.public_key not in {key.public_bytes_raw().hex() for key in trusted}:
         raise CorruptArtefact("signed by a key that is not trusted", where=where)
-    verifier = trusted or Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
-    if not fits(verifier, signature.signature, body):
+    signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
+    if not fits((signer,), signature.signature, body):
         raise CorruptArtefact("the signature does not fit", where=where)
-    return "verified" if trusted is not None else "signed"
+    return "verified" if trusted else "signed"

@@ -8,18 +8,20 @@ from pneumo_tasks.promotion.protocol.governing import check_consent
 from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.evidence import check_tally
 from pneumo_tasks.promotion.registry.rollback import ChangeRequest
-from pneumo_tasks.promotion.registry.seals import ENDED, append_sealed, signed_since
-from pneumo_tasks.promotion.registry.signatures import sign_stored
+from pneumo_tasks.promotion.registry.seals import ENDED, append_sealed, sealed, signed_since
+from pneumo_tasks.promotion.registry.signatures import sign_again, signer_of
 from pneumo_tasks.sealing.evidence import is_evidence
 from pneumo_tasks.sealing.inventory import Unsealed, find_unsealed, seal_evidence
+from pneumo_tasks.sealing.keys import signing_key
 from pneumo_tasks.sealing.tally import end_sealing
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, check_digest, sha256
 
 COMPARE = (
-    "Nobody with the key wrote these: whoever could write to the bucket may have put some of them there, or "
-    "changed them. Signed, they count as ours for good. Compare them with what you know:\n"
+    "Nobody with this key signed these: whoever could write to the bucket, or had a former key, may have put "
+    "some of them there, or changed them. Signed, they count as ours for good. Compare them with what you "
+    "know:\n"
     "- nothing is newer than the day that the key was set (or this release installed);\n"
     "- the numbers are those of your records or of a backup: --list names each object;\n"
     "- `pneumo batch list` and `pneumo models history`, without the key, show no batch, withdrawal or "
@@ -52,13 +54,15 @@ def end_signing(settings: Settings, store: ObjectStore, request: ChangeRequest) 
 
 
 def find_unsigned(settings: Settings, store: ObjectStore) -> list[Unsealed]:
-    """What was made before there was a key, as it is now: documents to sign, then evidence to seal.
+    """What the key of the settings did not sign, as it is now: documents to sign, then evidence to seal.
 
-    The documents are every manifest that the ledger names, every protocol that was activated, the entry of
-    the champion and the last entry, which stand for all before them. CorruptArtefact where the ledger names
-    evidence that is not counted.
+    That is what was made before there was a key, and what a former one signed. The documents are every
+    manifest that the ledger names, every protocol that was activated, the entry of the champion and the last
+    entry, which stand for all before them, and every signed entry. CorruptArtefact where the ledger names
+    evidence that is not counted, or a document was signed by a key that is not trusted.
     """
-    if settings.signing_key is None:
+    signer = signing_key(settings)
+    if signer is None:
         raise BadConfiguration("there is no key to sign with", do="Set PNEUMO_SIGNING_KEY.")
     entries = ledger.read_ledger(store, every_object=True)
     wanted = [layout.model(entry.version, "manifest.json") for entry in entries if entry.version and
@@ -68,8 +72,10 @@ def find_unsigned(settings: Settings, store: ObjectStore) -> list[Unsealed]:
     ]
     wanted += [layout.ledger_entry(entry.seq) for entry in entries if entry.replaces is not None]
     wanted += [layout.ledger_entry(entries[-1].seq)] if entries else []
+    wanted += [layout.ledger_entry(seq) for seq in sealed(store)]
     check_tally(settings, store, entries)
-    missing = [key for key in dict.fromkeys(wanted) if not store.exists(layout.signature_of(key))]
+    own = signer.public_key().public_bytes_raw().hex()
+    missing = [key for key in dict.fromkeys(wanted) if signer_of(settings, store, key) != own]
     return [*(_as_it_is(store, key) for key in missing), *find_unsealed(settings, store)]
 
 
@@ -82,7 +88,7 @@ def sign_history(settings: Settings, store: ObjectStore, found: Sequence[Unseale
     documents = [one for one in found if not is_evidence(one.key)]
     for one in documents:
         check_digest(sha256(store.read(one.key)), one.sha256, one.key)
-        sign_stored(settings, store, one.key)
+        sign_again(settings, store, one.key)
     seal_evidence(settings, store, evidence)
     return [one.key for one in found]
 
