@@ -82,12 +82,12 @@ def DOCUMENTS() -> dict[str, tuple[bytes, Read]]:  # noqa: N802
     from pneumo_tasks.intake.records.withdrawals import read_withdrawals
     from pneumo_tasks.intake.sent.batches import read_batch
     from pneumo_tasks.monitoring.outcomes import read_imports
+    from pneumo_tasks.promotion.deciding.steps import past_askings
     from pneumo_tasks.promotion.judgement import read_decision
+    from pneumo_tasks.promotion.ledger.ledger import read_ledger
     from pneumo_tasks.promotion.registry.champion import list_versions, read_champion, read_manifest
-    from pneumo_tasks.promotion.registry.ledger import read_ledger
     from pneumo_tasks.promotion.registry.pointer import read_pointer
     from pneumo_tasks.promotion.runs.index import list_runs
-    from pneumo_tasks.promotion.steps import past_askings
     from pneumo_tasks.storage import layout
 
     made: dict[str, tuple[Any, Read]] = {

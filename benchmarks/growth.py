@@ -38,9 +38,9 @@ print(json.dumps({
 """
 
 # What is done in a process of its own, beside commands: a line of Python, told the open bucket.
-_OPEN = "from pneumo_tasks.commands.opening import open_bucket; _, store = open_bucket(); "
+_OPEN = "from pneumo_tasks.commands.terminal.opening import open_bucket; _, store = open_bucket(); "
 _APPEND = (
-    "from pneumo_tasks.promotion.registry import ledger; ledger.append(store, ledger.NewEntry("
+    "from pneumo_tasks.promotion.ledger import ledger; ledger.append(store, ledger.NewEntry("
     "kind='rejected', version=None, attempt='one more', by='the gate', reason='recall'))"
 )
 _CATCH_UP = "from pneumo_tasks.promotion.runs.index import enter_missing; enter_missing(store)"

@@ -177,7 +177,7 @@ def clear(run: Any, task: str, act: str) -> None:
 def look(run: Any, store: Any, task: str, act: str, began: float) -> Cell:
     import re
 
-    from pneumo_tasks.promotion.registry.promotion import champion_summary
+    from pneumo_tasks.promotion.registry.champion import champion_summary
     from pneumo_tasks.promotion.runs.index import list_runs
     from pneumo_tasks.promotion.runs.runs import show_run
 

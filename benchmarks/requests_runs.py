@@ -20,10 +20,10 @@ from typing import Any
 
 from pneumo_tasks import journal
 from pneumo_tasks.local import seaweedfs
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
 from pneumo_tasks.promotion.registry.history import read_history
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.runs.index import RunIndex, enter_missing
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings

@@ -167,9 +167,9 @@ def live(settings: Any, store: Any, folder: Path, runs: int) -> None:
 
 def facts(settings: Any, store: Any) -> dict[str, Any]:
     """What has to be the same before and after: champion, history, runs, and every digest."""
-    from pneumo_tasks.promotion.registry.promotion import champion_summary
-    from pneumo_tasks.promotion.registry.verification import verify
+    from pneumo_tasks.promotion.registry.champion import champion_summary
     from pneumo_tasks.promotion.runs.index import list_runs
+    from pneumo_tasks.promotion.verifying.verification import verify
 
     findings = [(finding.subject, finding.verdict) for finding in verify(settings, store)]
     assert all(verdict != "fail" for _, verdict in findings), findings
@@ -242,8 +242,9 @@ def drill(folder: Path, runs: int) -> dict[str, Any]:
 
 def _goes_on(settings: Any, store: Any) -> str:
     """The champion can still be moved in the restored bucket, by conditional writes."""
+    from pneumo_tasks.promotion.moving.rollback import rollback
+    from pneumo_tasks.promotion.registry.change_request import ChangeRequest
     from pneumo_tasks.promotion.registry.history import former_champions
-    from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
 
     version = former_champions(store)[0].version
     return str(rollback(settings, store, str(version), ChangeRequest(reason="the drill")).version)

@@ -28,7 +28,7 @@ from scheduler_lab import DAG, PROJECT, Lab, lab
 
 def five_events(lab: Lab) -> dict[str, Any]:
     """Five batches are announced and a person triggers, at once; a scheduler is killed meanwhile."""
-    from pneumo_tasks.promotion.registry.promotion import champion_summary
+    from pneumo_tasks.promotion.registry.champion import champion_summary
 
     for number in range(5):
         lab.client.announce("pneumo_batch", {"batch_id": f"train-{number}"})

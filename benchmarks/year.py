@@ -100,7 +100,7 @@ def today(right: Bools, line: Lineage, films: int, margin: float) -> Bools:
 
 
 def budgeted(right: Bools, line: Lineage, films: int, margin: float) -> Bools:
-    """The gate of today, and what is free by `promotion.steps`: nobody asks for a sideways step."""
+    """The gate of today, and what is free by `deciding.steps`: nobody asks for a sideways step."""
     passed = today(right, line, films, margin)
     for other in (line.champion, line.best, line.original):
         gained, lost = paired(right, other, films)

@@ -22,7 +22,7 @@ WAIT = timedelta(hours=SETTINGS.approval_hours)
 
 @task
 def list_former_champions() -> list[str]:
-    from pneumo_tasks.promotion.runs.note import former_champions_table
+    from pneumo_tasks.promotion.report.note import former_champions_table
 
     now = running_task()
     versions, table = former_champions_table(now.run.store)
@@ -34,7 +34,7 @@ def list_former_champions() -> list[str]:
 
 @task
 def check_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    from pneumo_tasks.promotion.runs.note import rollback_request
+    from pneumo_tasks.promotion.report.note import rollback_request
 
     now = running_task()
     (version,) = choice["chosen_options"]
@@ -52,8 +52,9 @@ def check_choice(choice: dict[str, Any]) -> dict[str, Any]:
 
 @task(outlets=[CHAMPION])
 def move_champion(wanted: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    from pneumo_tasks.promotion.registry.promotion import champion_summary
-    from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
+    from pneumo_tasks.promotion.moving.rollback import rollback
+    from pneumo_tasks.promotion.registry.champion import champion_summary
+    from pneumo_tasks.promotion.registry.change_request import ChangeRequest
 
     now = running_task()
     approval = read_kept_answer(now.run, answer, yes=ROLL_BACK)
@@ -71,7 +72,7 @@ def move_champion(wanted: dict[str, Any], answer: dict[str, Any]) -> dict[str, A
 
 @task(trigger_rule=TriggerRule.ALL_DONE_SETUP_SUCCESS)
 def close_run(moved: dict[str, Any] | None) -> str:
-    from pneumo_tasks.promotion.registry.promotion import champion_summary
+    from pneumo_tasks.promotion.registry.champion import champion_summary
 
     now = running_task()
     champion = champion_summary(now.run.store)

@@ -145,7 +145,7 @@ def write_report() -> dict[str, Any]:
 @task.branch
 def ask_for_approval(decided: dict[str, Any], reported: dict[str, Any]) -> str:
     from pneumo_tasks.promotion.judgement import Decided
-    from pneumo_tasks.promotion.runs.note import approval_request
+    from pneumo_tasks.promotion.report.note import approval_request
 
     now = running_task()
     handed(reported, "write_report")  # nobody approves, and nothing is promoted, without one
@@ -159,7 +159,7 @@ def ask_for_approval(decided: dict[str, Any], reported: dict[str, Any]) -> str:
 @reporting_task(outlets=[CHAMPION], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def promote_model(decided: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
     from pneumo_tasks.promotion.judgement import Decided
-    from pneumo_tasks.promotion.registry.promotion import champion_summary
+    from pneumo_tasks.promotion.registry.champion import champion_summary
 
     now = running_task()
     run = replace(now.run, settings=with_signing_key(now.run.settings))

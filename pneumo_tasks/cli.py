@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from pneumo_tasks.commands.extras import sentence
-from pneumo_tasks.commands.verbosity import VERBOSE, say_every_step, with_verbose
+from pneumo_tasks.commands.terminal.extras import sentence
+from pneumo_tasks.commands.terminal.verbosity import VERBOSE, say_every_step, with_verbose
 from pneumo_tasks.errors import PneumoError, RetryableError
 from pneumo_tasks.local.environment_file import load_local_environment
 from pneumo_tasks.local.store_roles import role_of

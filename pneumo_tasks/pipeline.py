@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # a task that decides needs nothing of what trains
     from pneumo_tasks.monitoring.evidence import WatchEvidence
     from pneumo_tasks.promotion.approval import Approval
     from pneumo_tasks.promotion.judgement import Decided
-    from pneumo_tasks.promotion.registry.settling import Settled
+    from pneumo_tasks.promotion.moving.settling import Settled
     from pneumo_tasks.promotion.report.document import Reported
     from pneumo_tasks.stage_results import Assembled, Balanced, Closed, Discovered
     from pneumo_tasks.storage.told_objects import ToldStore
@@ -71,7 +71,7 @@ def assemble(run: Run) -> "Assembled":
     """
     from pneumo_tasks.dataset.snapshots import assemble_dataset
     from pneumo_tasks.dataset.summary import snapshot_summary
-    from pneumo_tasks.promotion.decision import record_nothing_new
+    from pneumo_tasks.promotion.deciding.decision import record_nothing_new
     from pneumo_tasks.stage_results import Assembled
 
     with run.stage("assemble_dataset"):
@@ -185,7 +185,7 @@ def evaluate(run: Run, snapshot_id: str) -> "Evaluated":
 
 def decide(run: Run, snapshot_id: str, evaluated: "Evaluated | None" = None) -> "Decided":
     """Let the gate judge the candidate, by the evaluation that was told; a refusal is a result."""
-    from pneumo_tasks.promotion.decision import decide_promotion
+    from pneumo_tasks.promotion.deciding.decision import decide_promotion
 
     with run.stage("decide_promotion"):
         measured = evaluated.document if evaluated else None
@@ -198,7 +198,7 @@ def ask(run: Run, decided: "Decided", typed: bool = False) -> bool:
     Then the run is waiting from now on: it says so in the list, and for how long an answer counts.
     ``typed``: nobody is there to be asked, and the candidate waits for the command line.
     """
-    from pneumo_tasks.promotion.waiting import ask
+    from pneumo_tasks.promotion.runs.waiting import ask
 
     if decided.decision != "approved" or not run.settings.require_approval or run.settings.dry_run:
         return False
@@ -216,7 +216,7 @@ def report(run: Run) -> "Reported":
 
 def promote(run: Run, decided: "Decided", approval: "Approval | None" = None) -> "Settled":
     """Make the approved candidate the champion, or say why not; the ledger keeps either."""
-    from pneumo_tasks.promotion.registry.settling import Settled, settle
+    from pneumo_tasks.promotion.moving.settling import Settled, settle
 
     kept = Settled(version=decided.version, sha256=decided.sha256, seq=None, reason=decided.reason)
     if decided.decision != "approved":
@@ -229,7 +229,7 @@ def promote(run: Run, decided: "Decided", approval: "Approval | None" = None) ->
 
 def answer(run: Run, approval: "Approval") -> "Settled":
     """A person's word, from outside the run, on a candidate that waits; then as ``promote`` does."""
-    from pneumo_tasks.promotion.registry.settling import settle
+    from pneumo_tasks.promotion.moving.settling import settle
 
     with run.stage("promote_model"):
         return settle(run.settings, run.store, run.run_id, approval)
@@ -266,8 +266,8 @@ def watch(run: Run) -> "WatchEvidence | None":
 
 def close(run: Run) -> "Closed":
     """Enter the run into the list of runs as it ended; one that settled nothing was stopped from outside."""
+    from pneumo_tasks.promotion.report.note import run_note
     from pneumo_tasks.promotion.runs.index import close_ended, enter_missing
-    from pneumo_tasks.promotion.runs.note import run_note
     from pneumo_tasks.stage_results import Closed
 
     ended = close_ended(run.store, run.run_id)

@@ -23,7 +23,7 @@ from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.intake.records.withdrawals import read_datasheet
 from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
 from pneumo_tasks.promotion.registry.champion import champion_ref
 from pneumo_tasks.promotion.report.report import write_report
 from pneumo_tasks.settings import Settings

@@ -16,7 +16,7 @@ from pydantic import Field
 from pneumo_tasks import pipeline
 from pneumo_tasks.intake import judging
 from pneumo_tasks.intake.rules import file_rules as intake_rules
-from pneumo_tasks.promotion import gate
+from pneumo_tasks.promotion.deciding import gate
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings, Share
 from pneumo_tasks.storage.object_store import ObjectStore
@@ -24,7 +24,7 @@ from pneumo_tasks.training import backbone_table, recipes
 from pneumo_tasks.training.export.candidate import read_candidate
 from tests.intake.conftest import rules, validated  # noqa: F401
 from tests.intake.films import film, good_files, png
-from tests.promotion.test_gate import PASSING
+from tests.promotion.deciding.test_gate import PASSING
 from tests.training.conftest import RUN, SNAPSHOT, small, small_recipe, write_snapshot  # noqa: F401
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/extending.md").read_text()
@@ -80,8 +80,8 @@ def test_a_rule_of_the_gate_is_a_function_a_line_and_a_setting(environment: None
     body = textwrap.indent(EXAMPLES["in the class Settings, in pneumo_tasks/settings.py"], "    ")
     names: dict[str, Any] = {"Settings": Settings, "Share": Share, "Field": Field}
     exec(f"class Extended(Settings):\n{body}", names)  # noqa: S102
-    run_in("pneumo_tasks/promotion/gate.py")
-    judge = with_line(gate.judge, "in the list of judge, in pneumo_tasks/promotion/gate.py")
+    run_in("pneumo_tasks/promotion/deciding/gate.py")
+    judge = with_line(gate.judge, "in the list of judge, in pneumo_tasks/promotion/deciding/gate.py")
     del gate._accurate  # type: ignore[attr-defined]
     evidence = PASSING.model_copy(update={"test": PASSING.test.model_copy(update={"accuracy": 0.9})})
     for limit, verdict in ((0.9, "pass"), (0.95, "fail")):

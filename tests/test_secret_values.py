@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from pneumo_tasks import journal
-from pneumo_tasks.commands.output import say
+from pneumo_tasks.commands.terminal.output import say
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.local.environment_file import load_local_environment
 from pneumo_tasks.secret_values import SecretFilter, guard_logging, is_open_way, without_secrets

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pneumo_tasks.commands.output import print_json, print_table, say
-from pneumo_tasks.promotion.report.rendering import _environment
+from pneumo_tasks.commands.terminal.output import print_json, print_table, say
+from pneumo_tasks.promotion.texts.rendering import _environment
 from pneumo_tasks.shown import for_chat, for_csv, for_html, for_markdown, for_terminal, plain
 
 HOSTILE = [

@@ -17,7 +17,7 @@ CHAMPION = Asset(name="pneumo_champion", uri="pneumo://champion")
 def fetch_champion(triggering_asset_events=None, params=None) -> dict:
     """Download the version of the newest event, and move the link ``current.keras`` to it last."""
     from pneumo_tasks.errors import CorruptArtefact
-    from pneumo_tasks.promotion.registry.promotion import download_model
+    from pneumo_tasks.promotion.registry.versions import download_model
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore
 

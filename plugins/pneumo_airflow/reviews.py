@@ -11,8 +11,8 @@ from airflow.sdk.execution_time.hitl import HITLUser
 
 from pneumo_airflow.notices import ApprovalNotice
 from pneumo_airflow.stages import connection_settings, note_begin, open_store
-from pneumo_tasks.promotion.answers import check_answer, keep_answer
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.runs.answers import check_answer, keep_answer
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -9,9 +9,9 @@ import typer
 from pneumo_tasks.commands.announcing import announce_batch, find_airflow
 from pneumo_tasks.commands.checking import Source, Unlabelled, check
 from pneumo_tasks.commands.labelling import label
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
-from pneumo_tasks.commands.progress import show_progress
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table, say
+from pneumo_tasks.commands.terminal.progress import show_progress
 from pneumo_tasks.intake.sent.batches import Batch, Split
 
 app = typer.Typer(help="Hand in batches of images, follow, correct and withdraw them.", no_args_is_help=True)
@@ -99,9 +99,9 @@ def withdraw(
 ) -> None:
     """Take a batch back: its images leave the next snapshot, its objects stay for the record."""
     from pneumo_tasks.intake.records.withdrawals import withdraw_batch
-    from pneumo_tasks.promotion.registry import ledger
-    from pneumo_tasks.promotion.registry.rollback import person
-    from pneumo_tasks.promotion.registry.seals import append_sealed
+    from pneumo_tasks.promotion.ledger import ledger
+    from pneumo_tasks.promotion.ledger.seals import append_sealed
+    from pneumo_tasks.promotion.registry.change_request import person
 
     settings, store = open_bucket()
     withdrawal = withdraw_batch(store, batch_id, person(), reason)

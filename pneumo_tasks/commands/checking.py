@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
-from pneumo_tasks.commands.progress import show_progress
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table, say
+from pneumo_tasks.commands.terminal.progress import show_progress
 from pneumo_tasks.intake.sent.batches import Split
 from pneumo_tasks.settings import Settings
 

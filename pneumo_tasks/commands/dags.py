@@ -3,7 +3,7 @@
 from importlib import metadata
 from pathlib import Path
 
-from pneumo_tasks.commands.output import say
+from pneumo_tasks.commands.terminal.output import say
 from pneumo_tasks.errors import BadConfiguration
 
 BESIDE = Path(__file__).resolve().parents[2] / "dags"

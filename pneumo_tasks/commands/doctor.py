@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.extras import sentence
-from pneumo_tasks.commands.output import AsJson, print_json, say
+from pneumo_tasks.commands.terminal.extras import sentence
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, say
 from pneumo_tasks.errors import BadConfiguration, PneumoError
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.credentials import describe_credentials
@@ -156,7 +156,7 @@ def _disk(settings: Settings) -> str:
 
 def _strangers(store: ObjectStore) -> str:
     """Names that are not ours stop nobody, but somebody may have meant a batch by one."""
-    from pneumo_tasks.promotion.registry.verification import strangers
+    from pneumo_tasks.promotion.verifying.verification import strangers
 
     found = strangers(store)
     named = ", ".join(map(repr, found[:5]))

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.commands.retrain import parse_params
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table
 from pneumo_tasks.settings import Settings
 
 app = typer.Typer(help="Try other limits on stored runs.", no_args_is_help=True)
@@ -24,8 +24,8 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Decide a stored run again with other limits; trains nothing and writes nothing."""
-    from pneumo_tasks.promotion.decision import replay
-    from pneumo_tasks.promotion.gate import LIMITS
+    from pneumo_tasks.promotion.deciding.decision import replay
+    from pneumo_tasks.promotion.deciding.gate import LIMITS
     from pneumo_tasks.promotion.protocol.governing import kept_limits
     from pneumo_tasks.promotion.runs.runs import run_params, stored_as
 

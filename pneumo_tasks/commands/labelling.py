@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, say
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, say
 
 Labels = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="CSV: file, series or study, label, date, source.")

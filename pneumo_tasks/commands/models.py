@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import WAITING, AsJson, agreed, print_json, print_table, say
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import WAITING, AsJson, agreed, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from pneumo_tasks.promotion.registry.rollback import ChangeRequest
+    from pneumo_tasks.promotion.registry.change_request import ChangeRequest
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore
 
@@ -119,7 +119,7 @@ def verify(
     With --since also that no entry was cut since then, and that the pointer was not set back.
     """
     from pneumo_tasks.promotion.registry.anchors import Anchor
-    from pneumo_tasks.promotion.registry.verification import verify
+    from pneumo_tasks.promotion.verifying.verification import verify
 
     anchors = [Anchor.parse(given) for given in since or ()]
     findings = [finding.model_dump() for finding in verify(*open_bucket(), anchors)]
@@ -133,7 +133,7 @@ def verify(
 @app.command()
 def rollback(version: str, reason: Reason, as_json: AsJson = False) -> None:
     """Make a former champion, its digests checked, the champion; exit 4 while a second person is asked."""
-    from pneumo_tasks.promotion.registry.rollback import rollback
+    from pneumo_tasks.promotion.moving.rollback import rollback
 
     settings, store = open_bucket()
     moved = rollback(settings, store, version, _asked_for(settings, store, "rollback", version, reason))
@@ -146,7 +146,7 @@ def rollback(version: str, reason: Reason, as_json: AsJson = False) -> None:
 @app.command("reset-champion")
 def reset_champion(reason: Reason, as_json: AsJson = False) -> None:
     """Leave no champion: the next candidate is judged by the floors alone; exit 4 as with a rollback."""
-    from pneumo_tasks.promotion.registry.rollback import reset_champion
+    from pneumo_tasks.promotion.moving.rollback import reset_champion
 
     settings, store = open_bucket()
     moved = reset_champion(settings, store, _asked_for(settings, store, "reset", "champion", reason))
@@ -166,8 +166,8 @@ def sign(
 
     For a bucket that had a history before it had a key. All of it has to verify.
     """
-    from pneumo_tasks.promotion.registry.signing import COMPARE, by_kind, find_unsigned, sign_history
-    from pneumo_tasks.promotion.registry.verification import verify_unsigned
+    from pneumo_tasks.promotion.verifying.signing import COMPARE, by_kind, find_unsigned, sign_history
+    from pneumo_tasks.promotion.verifying.verification import verify_unsigned
 
     settings, store = open_bucket()
     if failed := [finding.model_dump() for finding in verify_unsigned(settings, store)]:
@@ -193,7 +193,7 @@ def sign(
 @app.command("end-signing")
 def end_signing(reason: Reason, as_json: AsJson = False) -> None:
     """Let what follows be unsigned, by an entry of the ledger; exit 4 while a second person is asked."""
-    from pneumo_tasks.promotion.registry.signing import end_signing
+    from pneumo_tasks.promotion.verifying.signing import end_signing
 
     settings, store = open_bucket()
     request = _asked_for(settings, store, "end-signing", "bucket", reason)
@@ -207,7 +207,7 @@ def end_signing(reason: Reason, as_json: AsJson = False) -> None:
 @app.command("accept-test-set")
 def accept_test_set(run_id: str, reason: Reason, as_json: AsJson = False) -> None:
     """Accept that the test set of a run lacks films that judged the champion; the next run may then pass."""
-    from pneumo_tasks.promotion.test_set import accept_test_set
+    from pneumo_tasks.promotion.deciding.test_set import accept_test_set
 
     settings, store = open_bucket()
     request = _asked_for(settings, store, "test-set", run_id, reason)
@@ -233,7 +233,7 @@ def reject(run_id: str, reason: Reason, as_json: AsJson = False) -> None:
 def _answer(run_id: str, verdict: Literal["promote", "reject"], reason: str, as_json: bool) -> None:
     from pneumo_tasks import pipeline
     from pneumo_tasks.promotion.approval import Approval
-    from pneumo_tasks.promotion.registry.rollback import person
+    from pneumo_tasks.promotion.registry.change_request import person
     from pneumo_tasks.promotion.runs.index import enter_run
     from pneumo_tasks.promotion.runs.runs import stored_as
     from pneumo_tasks.run import Run
@@ -254,7 +254,7 @@ def _asked_for(
     settings: "Settings", store: "ObjectStore", kind: str, subject: str, reason: str
 ) -> "ChangeRequest":
     """The change as it may be made now; exit 4 while the protocol wants a second person to agree."""
-    from pneumo_tasks.promotion.registry.rollback import with_second_person
+    from pneumo_tasks.promotion.registry.change_request import with_second_person
 
     request = with_second_person(settings, store, kind, subject, reason)
     if isinstance(request, str):
@@ -270,7 +270,7 @@ def download(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a model, its digest and signature checked."""
-    from pneumo_tasks.promotion.registry.promotion import download_model
+    from pneumo_tasks.promotion.registry.versions import download_model
 
     settings, store = open_bucket()
     found = download_model(settings, store, path, version)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table, say
 
 app = typer.Typer(help="What became of the studies that the live model judged.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def import_(
     """Import a CSV file with version, study, probability[, patient, site, diagnosis]."""
     from pneumo_tasks.commands.announcing import announce_outcomes, find_airflow
     from pneumo_tasks.monitoring.outcomes import import_outcomes, parse_outcomes
-    from pneumo_tasks.promotion.registry.rollback import person
+    from pneumo_tasks.promotion.registry.change_request import person
 
     settings, store = open_bucket()
     airflow = find_airflow(settings) if announce else None

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, say
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, say
 
 app = typer.Typer(help="What a patient may ask for: to be erased.", no_args_is_help=True)
 
@@ -22,8 +22,8 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase a patient: films, features, pictures, rows of tables, the cache of this machine."""
-    from pneumo_tasks.promotion.erasure import erase_patient
-    from pneumo_tasks.promotion.registry.rollback import person
+    from pneumo_tasks.promotion.erasing.erasure import erase_patient
+    from pneumo_tasks.promotion.registry.change_request import person
 
     settings, store = open_bucket()
     erased = erase_patient(settings, store, key, person(), reason)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.extras import need
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.terminal.extras import need
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table
 from pneumo_tasks.settings import LABELS
 from pneumo_tasks.storage.work_folders import shared_temporary_folder, work_folder
 
@@ -23,7 +23,7 @@ def predict(
     it is; ``likeness`` is the correlation with the template. Both are empty for models without a frame.
     """
     from pneumo_tasks.films.imaging import Limits, decode_grey
-    from pneumo_tasks.promotion.registry.promotion import download_model
+    from pneumo_tasks.promotion.registry.versions import download_model
     from pneumo_tasks.training.model.artefact import ask, load_artefact
 
     need("train")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import WAITING, AsJson, print_json, print_table, say
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import WAITING, AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pneumo_tasks.promotion.protocol.activation import Active
@@ -83,7 +83,7 @@ def diff(before: Given, after: Given, as_json: AsJson = False) -> None:
 def activate(given: Given, reason: Reason, as_json: AsJson = False) -> None:
     """Make a protocol the one that holds; exit 4 while a second person has to agree."""
     from pneumo_tasks.promotion.protocol import activation
-    from pneumo_tasks.promotion.registry.rollback import person
+    from pneumo_tasks.promotion.registry.change_request import person
 
     settings, store = open_bucket()
     done = activation.activate(settings, store, _named(given).protocol, person(), reason)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table
 
 
 def prune(
@@ -14,7 +14,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete artefacts and checkpoints of old runs; never a version, a ledger entry or a document."""
-    from pneumo_tasks.promotion.runs.retention import prune
+    from pneumo_tasks.promotion.erasing.retention import prune
 
     _, store = open_bucket()
     pruned = prune(store, keep, dry_run).model_dump() | {"dry_run": dry_run}

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pneumo_tasks.commands.extras import need
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.verbosity import say_every_step
+from pneumo_tasks.commands.terminal.extras import need
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.verbosity import say_every_step
 from pneumo_tasks.intake.sent.batches import Split
 
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pneumo_tasks.commands.extras import need
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
 from pneumo_tasks.commands.retrain import parse_params
-from pneumo_tasks.commands.verbosity import say_every_step
+from pneumo_tasks.commands.terminal.extras import need
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.terminal.verbosity import say_every_step
 from pneumo_tasks.settings import Settings
 
 if TYPE_CHECKING:

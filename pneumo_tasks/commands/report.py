@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table, say
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table, say
 
 
 class ShowsByDefault(TyperGroup):

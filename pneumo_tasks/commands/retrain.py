@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pneumo_tasks.commands.extras import need
-from pneumo_tasks.commands.output import WAITING, AsJson, print_json, print_table
-from pneumo_tasks.commands.verbosity import say_every_step
+from pneumo_tasks.commands.terminal.extras import need
+from pneumo_tasks.commands.terminal.output import WAITING, AsJson, print_json, print_table
+from pneumo_tasks.commands.terminal.verbosity import say_every_step
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.settings import RUN_PARAMS, Settings
 
@@ -27,7 +27,7 @@ def retrain(
     """
     from pneumo_tasks.commands.in_process import new_run_id, run_here
     from pneumo_tasks.promotion.protocol.governing import check_run
-    from pneumo_tasks.promotion.registry.rollback import person
+    from pneumo_tasks.promotion.registry.change_request import person
     from pneumo_tasks.promotion.runs.runs import show_run
     from pneumo_tasks.run import Run
     from pneumo_tasks.storage.object_store import ObjectStore

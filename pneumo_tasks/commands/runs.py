@@ -2,8 +2,8 @@
 
 import typer
 
-from pneumo_tasks.commands.opening import open_bucket
-from pneumo_tasks.commands.output import AsJson, print_json, print_table
+from pneumo_tasks.commands.terminal.opening import open_bucket
+from pneumo_tasks.commands.terminal.output import AsJson, print_json, print_table
 
 app = typer.Typer(help="What the runs decided, and why.", no_args_is_help=True)
 

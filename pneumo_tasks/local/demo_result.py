@@ -11,7 +11,7 @@ from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.intake.records.batch_list import describe_batch
 from pneumo_tasks.intake.records.verdicts import read_verdict
 from pneumo_tasks.local.following import EndedRun
-from pneumo_tasks.promotion.registry.promotion import champion_summary
+from pneumo_tasks.promotion.registry.champion import champion_summary
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -19,7 +19,7 @@ from pneumo_tasks.evaluation.unseen.unseen_figures import recall_of, specificity
 from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.monitoring.measured import MeasuredVersion, measured_versions
 from pneumo_tasks.monitoring.updates import UpdateMeasures, update_measures
-from pneumo_tasks.promotion.registry.champion import read_pointer
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.numbered import append_changed, last_document

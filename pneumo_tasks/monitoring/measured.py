@@ -9,8 +9,9 @@ from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.record import read_evaluation
 from pneumo_tasks.evaluation.unseen.unseen_figures import known_today
 from pneumo_tasks.evaluation.unseen.unseen_table import read_table
-from pneumo_tasks.promotion.registry.champion import list_versions, read_pointer
+from pneumo_tasks.promotion.registry.champion import list_versions
 from pneumo_tasks.promotion.registry.contenders import find_contenders
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.promotion.report.beside import promoted_evaluation
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -3,7 +3,7 @@
 from pneumo_tasks.monitoring.evidence import WatchEvidence, read_evidence
 from pneumo_tasks.monitoring.prospective import Prospective
 from pneumo_tasks.monitoring.reviews import Review
-from pneumo_tasks.promotion.report.rendering import figure
+from pneumo_tasks.promotion.texts.rendering import figure
 from pneumo_tasks.storage.object_store import ObjectStore
 
 _VAST = 1000  # times the evidence that is needed: more says nothing more

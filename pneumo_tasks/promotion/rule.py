@@ -1,4 +1,4 @@
-"""One verdict of the gate, as it is written down; which rules there are is in ``gate``."""
+"""One verdict of the gate, as it is written down; which rules there are is in ``deciding``."""
 
 from typing import Literal
 

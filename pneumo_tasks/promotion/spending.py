@@ -1,4 +1,4 @@
-"""How the error budget stands, as it is written down; what is spent is in ``steps``."""
+"""How the error budget stands, as it is written down; what is spent is in ``deciding.steps``."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.protocol.activation import activate
 from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol
-from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.recipes import PHANTOM_RECIPE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pneumo_tasks.errors import StorageUnavailable
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion
 from tests.browser.conftest import Installation
 

@@ -6,8 +6,8 @@ import pytest
 
 from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
 from pneumo_tasks.monitoring.reviews import read_reviews
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import read_champion
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.settings import Settings
 from tests.browser.conftest import RUN, Installation
 from tests.browser.test_review import (

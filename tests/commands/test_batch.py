@@ -10,7 +10,7 @@ from pneumo_tasks.errors import BadBatch
 from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.promotion.registry.ledger import read_ledger
+from pneumo_tasks.promotion.ledger.ledger import read_ledger
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.intake.films import film, good_files, jpeg, write

@@ -35,8 +35,9 @@ def test_the_help_imports_nothing_that_a_command_needs() -> None:
     seen = modules_after("--help")
     assert seen.isdisjoint(HEAVY)
     assert {name for name in seen if name.startswith("pneumo_tasks.commands.")} == {
-        "pneumo_tasks.commands.extras",
-        "pneumo_tasks.commands.verbosity",
+        "pneumo_tasks.commands.terminal",
+        "pneumo_tasks.commands.terminal.extras",
+        "pneumo_tasks.commands.terminal.verbosity",
     }
 
 

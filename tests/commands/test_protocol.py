@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pneumo_tasks.cli import app
-from pneumo_tasks.promotion.registry import rollback
+from pneumo_tasks.promotion.registry import change_request
 from pneumo_tasks.storage.object_store import ObjectStore
 
 FILE = """name: ours
@@ -39,7 +39,7 @@ def test_a_protocol_is_checked_compared_activated_and_shown(
     assert "probability" in checked["warnings"][0]
     effects = {row["name"]: row["effect"] for row in run("diff", "active", file)}
     assert effects["min_recall"] == "tighter"
-    monkeypatch.setattr(rollback, "person", lambda: "ada")
+    monkeypatch.setattr(change_request, "person", lambda: "ada")
     assert run("activate", file, "--reason", "agreed in May")["seq"] == 1
     shown = run("show")
     assert (shown["embedded"], shown["seq"], shown["digest"]) == (False, 1, checked["digest"])
@@ -47,7 +47,7 @@ def test_a_protocol_is_checked_compared_activated_and_shown(
     looser = Path(file)
     looser.write_text(FILE.replace("0.96", "0.90"))
     assert run("activate", file, "--reason", "fewer misses found", expect=4)["seq"] is None
-    monkeypatch.setattr(rollback, "person", lambda: "grace")
+    monkeypatch.setattr(change_request, "person", lambda: "grace")
     assert run("activate", file, "--reason", "read it and agree")["seq"] == 2
     assert [row["approved_by"] for row in run("history")] == [None, "grace"]
 

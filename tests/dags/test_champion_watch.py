@@ -10,8 +10,8 @@ import pytest
 from pneumo_tasks.monitoring.evidence import read_evidence
 from pneumo_tasks.monitoring.matrix import read_matrix
 from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import read_champion
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.runs.index import list_runs
 from pneumo_tasks.settings import Settings
 from tests.evaluation.fixtures import story, tiny_models  # noqa: F401

@@ -11,8 +11,10 @@ import pytest
 from pneumo_airflow.assets import BATCH, CHAMPION, champion_event
 from pneumo_tasks.commands import announcing
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.promotion.registry.promotion import champion_summary, promote_model
-from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
+from pneumo_tasks.promotion.moving.promotion import promote_model
+from pneumo_tasks.promotion.moving.rollback import rollback
+from pneumo_tasks.promotion.registry.champion import champion_summary
+from pneumo_tasks.promotion.registry.change_request import ChangeRequest
 from pneumo_tasks.settings import Settings
 from tests.evaluation.fixtures import story, tiny_models  # noqa: F401
 from tests.evaluation.story import Story

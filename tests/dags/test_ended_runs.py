@@ -7,12 +7,12 @@ import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
 
 from pneumo_tasks import journal
+from pneumo_tasks.promotion.erasing.retention import prune
 from pneumo_tasks.promotion.judgement import Decision
-from pneumo_tasks.promotion.registry.promotion import champion_summary
+from pneumo_tasks.promotion.registry.champion import champion_summary
 from pneumo_tasks.promotion.runs.index import list_runs
-from pneumo_tasks.promotion.runs.retention import prune
 from pneumo_tasks.promotion.runs.runs import RunSummary, show_run
-from pneumo_tasks.promotion.waiting import ask
+from pneumo_tasks.promotion.runs.waiting import ask
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.dags.stepped import SteppedAirflow, SteppedRun, timezone_now

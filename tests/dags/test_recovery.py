@@ -2,8 +2,8 @@
 
 import pytest
 
-from pneumo_tasks.promotion.registry.promotion import champion_summary
-from pneumo_tasks.promotion.registry.settling import settle
+from pneumo_tasks.promotion.moving.settling import settle
+from pneumo_tasks.promotion.registry.champion import champion_summary
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -6,7 +6,7 @@ from pneumo_tasks.evaluation import evaluation as subject
 from pneumo_tasks.evaluation import record
 from pneumo_tasks.evaluation.comparison import ChampionRef
 from pneumo_tasks.evaluation.looks import count_looks
-from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import sha256

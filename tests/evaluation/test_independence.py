@@ -7,7 +7,7 @@ from pneumo_tasks.evaluation import record
 from pneumo_tasks.evaluation.comparison import ChampionRef
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.independence import find_overlap, seen_films
-from pneumo_tasks.promotion.gate import judge
+from pneumo_tasks.promotion.deciding.gate import judge
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

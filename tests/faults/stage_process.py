@@ -24,7 +24,7 @@ from pneumo_tasks.evaluation import evaluation, serving  # noqa: F401
 from pneumo_tasks.intake import validation  # noqa: F401
 from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.promotion.judgement import Decided
-from pneumo_tasks.promotion.registry import settling  # noqa: F401
+from pneumo_tasks.promotion.moving import settling  # noqa: F401
 from pneumo_tasks.promotion.report import report  # noqa: F401
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings

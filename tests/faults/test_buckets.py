@@ -15,7 +15,7 @@ from pneumo_tasks.errors import BadConfiguration, UnsafeStore
 from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.local.processes import StartedProcess, stop
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

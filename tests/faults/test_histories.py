@@ -13,7 +13,7 @@ import pytest
 from pneumo_tasks.errors import RetryableError
 from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.registry.champion import read_champion
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import proven_reads

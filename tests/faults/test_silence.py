@@ -8,7 +8,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, ObjectMissing, StorageUnavailable
 from pneumo_tasks.intake.records.catalogue import read_catalogue
-from pneumo_tasks.promotion.registry.ledger import read_ledger
+from pneumo_tasks.promotion.ledger.ledger import read_ledger
 from pneumo_tasks.promotion.runs.index import list_runs
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.many_reads import read_many

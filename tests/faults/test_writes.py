@@ -8,7 +8,7 @@ import pytest
 from pneumo_tasks.errors import BadBatch, BadConfiguration, ConditionFailed, StorageUnavailable, UnsafeStore
 from pneumo_tasks.evaluation.revisions import revise
 from pneumo_tasks.intake.sent.batches import read_batch, upload_batch
-from pneumo_tasks.promotion.registry import ledger, ledger_copy
+from pneumo_tasks.promotion.ledger import ledger, ledger_copy
 from pneumo_tasks.promotion.registry.pointer import read_pointer, try_move_pointer
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

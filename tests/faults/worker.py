@@ -20,9 +20,9 @@ from pneumo_tasks.intake.records.attempts import MOST_TRIES
 from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.runs.runs import show_run
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.export.candidate import read_candidate

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from pneumo_tasks.cli import COMMANDS
-from pneumo_tasks.commands.extras import EXTRAS
+from pneumo_tasks.commands.terminal.extras import EXTRAS
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.install.installations import Installation
 

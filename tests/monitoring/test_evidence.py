@@ -12,9 +12,9 @@ from pneumo_tasks.monitoring.evidence import WatchEvidence, read_evidence
 from pneumo_tasks.monitoring.note import review_request, what_to_do
 from pneumo_tasks.monitoring.outcomes import Import, Outcome, import_outcomes, read_imports
 from pneumo_tasks.monitoring.reviews import Answered, record_review
+from pneumo_tasks.promotion.ledger.ledger import read_ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import read_champion
-from pneumo_tasks.promotion.registry.ledger import read_ledger
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

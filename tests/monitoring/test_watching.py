@@ -2,8 +2,8 @@ import pytest
 
 from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
 from pneumo_tasks.monitoring.watching import sentence, watch_champion
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import read_champion
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import Story

@@ -4,7 +4,7 @@ import pytest
 
 from pneumo_airflow.lineage import run_facets
 from pneumo_airflow.stages import DAG_ID
-from pneumo_tasks.promotion.registry.settling import settle
+from pneumo_tasks.promotion.moving.settling import settle
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story
 from tests.promotion.judging import judge

@@ -19,12 +19,12 @@ from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.intake.records.withdrawals import read_datasheet
 from pneumo_tasks.monitoring.outcomes import Outcome, import_outcomes
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import Figures
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.protocol.activation import activate
 from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol
 from pneumo_tasks.promotion.registry.champion import read_champion
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.promotion.report.report import write_report
 from pneumo_tasks.promotion.runs.index import enter_missing, enter_run, list_runs
 from pneumo_tasks.promotion.runs.runs import DataCounts, RunSummary, show_run

@@ -17,8 +17,8 @@ class NotInstalled(MetaPathFinder):
 
 def main(run_id: str, snapshot_id: str) -> None:
     sys.meta_path.insert(0, NotInstalled())
-    from pneumo_tasks.promotion.decision import decide_promotion
-    from pneumo_tasks.promotion.registry.promotion import promote_model
+    from pneumo_tasks.promotion.deciding.decision import decide_promotion
+    from pneumo_tasks.promotion.moving.promotion import promote_model
     from pneumo_tasks.promotion.report.report import write_report
     from pneumo_tasks.settings import Settings
     from pneumo_tasks.storage.object_store import ObjectStore

@@ -24,12 +24,12 @@ from pneumo_tasks.intake.records.verdicts import BatchVerdict
 from pneumo_tasks.intake.records.withdrawals import withdraw_batch
 from pneumo_tasks.intake.sent.batches import Batch
 from pneumo_tasks.intake.sent.patients import from_column
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
-from pneumo_tasks.promotion.registry.promotion import promote_model
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256

@@ -1,9 +1,9 @@
 """A run of the story, trained, evaluated and decided; the first of a bucket is computed once a process."""
 
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.champion import champion_ref
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import sha256
 from tests.evaluation.story import SNAPSHOT, Story

@@ -6,7 +6,7 @@ import sys
 from multiprocessing.synchronize import Barrier
 
 from pneumo_tasks.errors import PneumoError
-from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 

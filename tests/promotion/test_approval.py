@@ -2,13 +2,15 @@ import pytest
 
 from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import reject_candidate
+from pneumo_tasks.promotion.deciding.decision import reject_candidate
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.champion import read_champion, read_pointer
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
+from pneumo_tasks.promotion.moving.rollback import rollback
+from pneumo_tasks.promotion.registry.champion import read_champion
+from pneumo_tasks.promotion.registry.change_request import ChangeRequest
 from pneumo_tasks.promotion.registry.history import read_history
-from pneumo_tasks.promotion.registry.promotion import promote_model
-from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import Story

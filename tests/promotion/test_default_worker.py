@@ -3,8 +3,7 @@ import sys
 from pathlib import Path
 
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-from pneumo_tasks.promotion.registry.champion import champion_ref
-from pneumo_tasks.promotion.registry.promotion import champion_summary
+from pneumo_tasks.promotion.registry.champion import champion_ref, champion_summary
 from pneumo_tasks.settings import Settings
 from tests.evaluation.story import SNAPSHOT, Story
 

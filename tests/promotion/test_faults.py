@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from pneumo_tasks.errors import StorageUnavailable, UnsafeStore
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.champion import read_pointer
-from pneumo_tasks.promotion.registry.promotion import promote_model, read_champion
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
+from pneumo_tasks.promotion.registry.champion import read_champion
+from pneumo_tasks.promotion.registry.pointer import read_pointer
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore

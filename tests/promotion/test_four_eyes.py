@@ -12,16 +12,18 @@ from pneumo_tasks.errors import PromotionRefused
 from pneumo_tasks.evaluation.revisions import revise
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.judgement import read_decision
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving import rollback
+from pneumo_tasks.promotion.moving.promotion import promote_model
+from pneumo_tasks.promotion.moving.settling import settle
 from pneumo_tasks.promotion.protocol.activation import activate
 from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol
-from pneumo_tasks.promotion.registry import ledger, rollback
-from pneumo_tasks.promotion.registry.champion import read_pointer
-from pneumo_tasks.promotion.registry.promotion import promote_model
-from pneumo_tasks.promotion.registry.rollback import ChangeRequest
-from pneumo_tasks.promotion.registry.settling import settle
+from pneumo_tasks.promotion.registry import change_request
+from pneumo_tasks.promotion.registry.change_request import ChangeRequest
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.promotion.runs.index import close_ended, enter_missing
 from pneumo_tasks.promotion.runs.runs import show_run
-from pneumo_tasks.promotion.waiting import ask
+from pneumo_tasks.promotion.runs.waiting import ask
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from tests.evaluation.story import Story
@@ -91,7 +93,7 @@ def test_an_approval_written_into_the_decision_by_hand_is_checked_again(
 
 
 def types(monkeypatch: pytest.MonkeyPatch, who: str, *words: str) -> Any:
-    monkeypatch.setattr(rollback, "person", lambda: who)
+    monkeypatch.setattr(change_request, "person", lambda: who)
     return CliRunner().invoke(app, list(words))
 
 

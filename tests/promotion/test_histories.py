@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.promotion.history import PERMISSIVE, History, Trainer, discard, in_a_new_bucket

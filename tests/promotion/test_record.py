@@ -9,16 +9,17 @@ from pneumo_tasks.errors import CorruptArtefact, PromotionRefused
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.evaluation.revisions import Revision, last_revision
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
-from pneumo_tasks.promotion.registry.promotion import champion_summary, promote_model
-from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
+from pneumo_tasks.promotion.moving.rollback import rollback
+from pneumo_tasks.promotion.registry.champion import champion_ref, champion_summary, read_champion
+from pneumo_tasks.promotion.registry.change_request import ChangeRequest
 from pneumo_tasks.promotion.registry.versions import download_model
 from pneumo_tasks.promotion.report.report import gather
 from pneumo_tasks.promotion.runs.runs import show_run
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from tests.evaluation.story import SNAPSHOT, Story

@@ -17,13 +17,13 @@ from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.intake.records.withdrawals import resubmit_batch, withdraw_batch
 from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.promotion.decision import decide_promotion, replay
-from pneumo_tasks.promotion.gate import LIMITS
+from pneumo_tasks.promotion.deciding.decision import decide_promotion, replay
+from pneumo_tasks.promotion.deciding.gate import LIMITS
+from pneumo_tasks.promotion.deciding.unseen_rule import NAME
 from pneumo_tasks.promotion.judgement import read_decision
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
 from pneumo_tasks.promotion.registry.contenders import find_contenders
 from pneumo_tasks.promotion.report.report import gather, render_report
-from pneumo_tasks.promotion.unseen_rule import NAME
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout

@@ -8,7 +8,7 @@ from pneumo_tasks.evaluation.unseen.new_films import ScoredUnseen
 from pneumo_tasks.intake.records.accepted import accepted_images
 from pneumo_tasks.intake.sent.batches import Split, upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -18,10 +18,11 @@ from pneumo_tasks.dataset.snapshots import test_rows as rows_of_the_test_set
 from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import CorruptArtefact, PneumoError
 from pneumo_tasks.evaluation.record import read_recorded, read_test_scores
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.anchors import Anchor
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion, registered_evaluation
-from pneumo_tasks.promotion.registry.promotion import download_model, promote_model
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.registry.versions import download_model
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.sealing.inventory import unguarded
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, sha256

@@ -11,14 +11,16 @@ from pneumo_tasks.dataset.snapshots import training_rows
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.ledger.seals import signed_since
+from pneumo_tasks.promotion.moving.promotion import promote_model
+from pneumo_tasks.promotion.moving.rollback import rollback
 from pneumo_tasks.promotion.registry.anchors import Anchor
 from pneumo_tasks.promotion.registry.champion import champion_ref, read_champion
-from pneumo_tasks.promotion.registry.promotion import download_model, promote_model
-from pneumo_tasks.promotion.registry.rollback import ChangeRequest, rollback
-from pneumo_tasks.promotion.registry.seals import signed_since
-from pneumo_tasks.promotion.registry.signing import end_signing, find_unsigned, sign_history
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.registry.change_request import ChangeRequest
+from pneumo_tasks.promotion.registry.versions import download_model
+from pneumo_tasks.promotion.verifying.signing import end_signing, find_unsigned, sign_history
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

@@ -15,9 +15,9 @@ from pneumo_tasks.errors import BadConfiguration, BadData
 from pneumo_tasks.intake.records.register import read_register
 from pneumo_tasks.intake.sent.batches import upload_batch
 from pneumo_tasks.intake.validation import validate_batch
-from pneumo_tasks.promotion.erasure import Erased, erase_patient
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.verification import verify
+from pneumo_tasks.promotion.erasing.erasure import Erased, erase_patient
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training.features.keys import Pass

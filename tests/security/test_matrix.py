@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.registry.anchors import Anchor
-from pneumo_tasks.promotion.registry.promotion import promote_model
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

@@ -11,7 +11,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, DiskUnusable
 from pneumo_tasks.local import airflow_server, seaweedfs
-from pneumo_tasks.promotion.registry.rollback import person
+from pneumo_tasks.promotion.registry.change_request import person
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.local_disk import make_folder
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -16,7 +16,7 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.intake.validation import validate_batch
 from pneumo_tasks.local import seaweedfs
 from pneumo_tasks.local.seaweedfs import S3Server
-from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.runs.runs import show_run
 from pneumo_tasks.run import Run
 from pneumo_tasks.settings import Settings

@@ -11,8 +11,8 @@ from pneumo_tasks.evaluation.looks import measure_exposure
 from pneumo_tasks.intake.records.attempts import all_begun
 from pneumo_tasks.intake.records.batch_list import list_batches
 from pneumo_tasks.monitoring.outcomes import read_imports
-from pneumo_tasks.promotion.registry.verification import verify
-from pneumo_tasks.promotion.steps import past_askings
+from pneumo_tasks.promotion.deciding.steps import past_askings
+from pneumo_tasks.promotion.verifying.verification import verify
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.security.matrix import Bucket, _consistent, _flipped, find, restore

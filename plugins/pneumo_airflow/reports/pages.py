@@ -234,10 +234,10 @@ def ledger() -> HTMLResponse:
 @app.get("/protocol")
 def protocol() -> HTMLResponse:
     """What has to hold for a promotion, who decided so and when, and what is left of the error budget."""
+    from pneumo_tasks.promotion.deciding.steps import past_askings
     from pneumo_tasks.promotion.protocol.activation import history
     from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
     from pneumo_tasks.promotion.protocol.governing import holding
-    from pneumo_tasks.promotion.steps import past_askings
 
     store = bucket()
     active = holding(Settings.load(connection_settings()), store)

@@ -5,12 +5,12 @@ from typing import Any
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, ObjectMissing
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.ledger.seals import append_sealed, refuse_unsigned
+from pneumo_tasks.promotion.ledger.signatures import check_document, sign_stored
 from pneumo_tasks.promotion.protocol.agreement import agree, asks
 from pneumo_tasks.promotion.protocol.bounds import compare, refuse_looser
 from pneumo_tasks.promotion.protocol.document import Protocol, limits_of
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.seals import append_sealed, refuse_unsigned
-from pneumo_tasks.promotion.registry.signatures import check_document, sign_stored
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

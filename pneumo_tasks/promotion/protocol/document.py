@@ -10,7 +10,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import canonical_json, sha256
 
 if TYPE_CHECKING:
-    from pneumo_tasks.promotion.budget import ErrorBudget
+    from pneumo_tasks.promotion.protocol.budget import ErrorBudget
 
 MOST_BYTES = 65_536
 
@@ -58,7 +58,7 @@ class BudgetRules(BaseModel):
 
     def spending(self) -> "ErrorBudget":
         """The budget as the gate counts it."""
-        from pneumo_tasks.promotion.budget import ErrorBudget
+        from pneumo_tasks.promotion.protocol.budget import ErrorBudget
 
         margins = {"recall": self.cumulative_margin, "specificity": self.specificity_margin}
         return ErrorBudget(total=self.chance, steps=self.steps, margins=margins)

@@ -1,0 +1,1 @@
+"""The registry: versions that never change, and the pointer to the one that serves."""

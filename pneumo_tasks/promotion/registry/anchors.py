@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact
-from pneumo_tasks.promotion.registry import ledger
-from pneumo_tasks.promotion.registry.champion import read_pointer
+from pneumo_tasks.promotion.ledger import ledger
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 

@@ -11,13 +11,10 @@ from pneumo_tasks.errors import CorruptArtefact, ObjectMissing
 from pneumo_tasks.evaluation.figures.metrics import Metrics
 from pneumo_tasks.evaluation.figures.operating_point import OperatingPoint
 from pneumo_tasks.evaluation.reference import ChampionRef
-from pneumo_tasks.promotion.registry.ledger import LedgerEntry, effective, read_ledger
-from pneumo_tasks.promotion.registry.pointer import Pointer as Pointer
-from pneumo_tasks.promotion.registry.pointer import move_pointer as move_pointer
-from pneumo_tasks.promotion.registry.pointer import read_pointer as read_pointer
-from pneumo_tasks.promotion.registry.pointer import try_move_pointer as try_move_pointer
-from pneumo_tasks.promotion.registry.seals import check_sealed
-from pneumo_tasks.promotion.registry.signatures import SignatureState
+from pneumo_tasks.promotion.ledger.ledger import LedgerEntry, effective, read_ledger
+from pneumo_tasks.promotion.ledger.seals import check_sealed
+from pneumo_tasks.promotion.ledger.signatures import SignatureState
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.documents import understood

@@ -1,4 +1,4 @@
-"""What was the champion when, and the ways to change it by hand."""
+"""What was the champion when, and which former ones can come back."""
 
 import itertools
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.storage.object_store import ObjectStore
 

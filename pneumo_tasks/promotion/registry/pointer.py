@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.errors import ConditionFailed, ObjectMissing, StorageUnavailable
-from pneumo_tasks.promotion.registry.ledger import LedgerEntry, effective, read_ledger
+from pneumo_tasks.promotion.ledger.ledger import LedgerEntry, effective, read_ledger
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.documents import understood
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json

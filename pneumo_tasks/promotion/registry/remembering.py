@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from pneumo_tasks.errors import CorruptArtefact
-from pneumo_tasks.promotion.registry import ledger
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.registry.anchors import Anchor, check_anchor
-from pneumo_tasks.promotion.registry.champion import read_pointer
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.local_disk import written_below
 from pneumo_tasks.storage.object_store import ObjectStore

@@ -9,6 +9,8 @@ from pneumo_tasks.evaluation.evaluation import model_version
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.record import evaluated_candidate, read_recorded
 from pneumo_tasks.evaluation.revisions import Revision
+from pneumo_tasks.promotion.ledger.seals import check_sealed
+from pneumo_tasks.promotion.ledger.signatures import SignatureState, check_signature, sign_stored
 from pneumo_tasks.promotion.registry.champion import (
     Manifest,
     check_champion,
@@ -17,9 +19,7 @@ from pneumo_tasks.promotion.registry.champion import (
     read_recorded_manifest,
 )
 from pneumo_tasks.promotion.registry.remembering import check_remembered, remember
-from pneumo_tasks.promotion.registry.seals import check_sealed
-from pneumo_tasks.promotion.registry.signatures import SignatureState, check_signature, sign_stored
-from pneumo_tasks.promotion.report.model_card import render_model_card
+from pneumo_tasks.promotion.texts.model_card import render_model_card
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json, check_digest, sha256

@@ -10,9 +10,9 @@ from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.explanations import Explanation
 from pneumo_tasks.intake.labelling import WaitingForLabels
 from pneumo_tasks.promotion.judgement import Decision
-from pneumo_tasks.promotion.registry.promotion import Promotion
 from pneumo_tasks.promotion.report.beside import BesideTestSet
 from pneumo_tasks.promotion.report.governance import AtPrevalence, Governance
+from pneumo_tasks.promotion.runs.promoted import Promotion
 from pneumo_tasks.training.export.candidate import Candidate
 
 

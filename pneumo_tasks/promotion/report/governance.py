@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict
 from pneumo_tasks.errors import ObjectMissing
 from pneumo_tasks.evaluation.evidence import Evaluation
 from pneumo_tasks.evaluation.figures.interval import Interval
+from pneumo_tasks.promotion.deciding.prevalence import net_benefit, precision_at, precision_interval
 from pneumo_tasks.promotion.judgement import Decision
-from pneumo_tasks.promotion.prevalence import net_benefit, precision_at, precision_interval
+from pneumo_tasks.promotion.ledger.ledger import read_ledger
 from pneumo_tasks.promotion.protocol.activation import KIND, parse_stored
-from pneumo_tasks.promotion.registry.ledger import read_ledger
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 

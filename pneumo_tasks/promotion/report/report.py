@@ -22,9 +22,9 @@ from pneumo_tasks.promotion.report import figures
 from pneumo_tasks.promotion.report.beside import beside_test_set
 from pneumo_tasks.promotion.report.document import Report, Reported
 from pneumo_tasks.promotion.report.governance import at_prevalence, governance
-from pneumo_tasks.promotion.report.rendering import figure, render
 from pneumo_tasks.promotion.runs.runs import optional
 from pneumo_tasks.promotion.runs.state import is_of
+from pneumo_tasks.promotion.texts.rendering import figure, render
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256

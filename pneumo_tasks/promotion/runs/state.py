@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pneumo_tasks import journal
 from pneumo_tasks.promotion.judgement import Decision
-from pneumo_tasks.promotion.waiting import Question, overdue
+from pneumo_tasks.promotion.runs.waiting import Question, overdue
 from pneumo_tasks.storage.object_store import Listed
 
 RunState = Literal["running", "waiting", "success", "failed", "stopped", "lost-contact"]

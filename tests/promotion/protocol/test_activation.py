@@ -2,6 +2,7 @@ import pytest
 
 from pneumo_tasks.errors import BadConfiguration, CorruptArtefact, PromotionRefused
 from pneumo_tasks.promotion.approval import Approval
+from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.protocol.activation import (
     Active,
     activate,
@@ -13,7 +14,6 @@ from pneumo_tasks.promotion.protocol.activation import (
 )
 from pneumo_tasks.promotion.protocol.approvers import check_approval
 from pneumo_tasks.promotion.protocol.document import ApprovalRules, Protocol, parse_protocol
-from pneumo_tasks.promotion.registry import ledger
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore

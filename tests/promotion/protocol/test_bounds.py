@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumo_tasks.errors import BadConfiguration
-from pneumo_tasks.promotion.gate import LIMITS
+from pneumo_tasks.promotion.deciding.gate import LIMITS
 from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS, compare, refuse_looser
 from pneumo_tasks.settings import RUN_SECTIONS, Settings
 

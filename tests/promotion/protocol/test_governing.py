@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 from pneumo_tasks.cli import app
 from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
-from pneumo_tasks.promotion.decision import decide_promotion
+from pneumo_tasks.promotion.deciding.decision import decide_promotion
 from pneumo_tasks.promotion.judgement import read_decision
+from pneumo_tasks.promotion.ledger.ledger import read_ledger
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.protocol.activation import activate
 from pneumo_tasks.promotion.protocol.bounds import DIRECTIONS
 from pneumo_tasks.promotion.protocol.document import Protocol, parse_protocol
 from pneumo_tasks.promotion.protocol.governing import check_run, govern_run, kept_limits
-from pneumo_tasks.promotion.registry.champion import read_pointer
-from pneumo_tasks.promotion.registry.ledger import read_ledger
-from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.settings import RUN_PARAMS, Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from tests.evaluation.story import SNAPSHOT, Story

@@ -6,9 +6,9 @@ import pytest
 
 from pneumo_tasks.evaluation.evaluation import evaluate_candidate
 from pneumo_tasks.promotion.approval import Approval
-from pneumo_tasks.promotion.decision import decide_promotion, record_nothing_new
+from pneumo_tasks.promotion.deciding.decision import decide_promotion, record_nothing_new
 from pneumo_tasks.promotion.judgement import read_decision
-from pneumo_tasks.promotion.registry.promotion import promote_model
+from pneumo_tasks.promotion.moving.promotion import promote_model
 from pneumo_tasks.promotion.report.document import Report
 from pneumo_tasks.promotion.report.report import gather, render_report, write_report
 from pneumo_tasks.settings import Settings

@@ -7,9 +7,9 @@ import pytest
 
 from pneumo_tasks import journal
 from pneumo_tasks.journal import Attempt
+from pneumo_tasks.promotion.erasing.retention import prune
 from pneumo_tasks.promotion.judgement import Decision
 from pneumo_tasks.promotion.runs.index import close_ended, enter_missing, enter_run, list_runs
-from pneumo_tasks.promotion.runs.retention import prune
 from pneumo_tasks.promotion.runs.runs import read_facts, show_run
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore

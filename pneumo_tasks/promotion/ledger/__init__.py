@@ -1,0 +1,1 @@
+"""The ledger, its signatures and its seals: what is written here is never changed."""

@@ -1,0 +1,1 @@
+"""Moving the champion: a promotion, a rollback, a reset. Nothing else writes the pointer."""

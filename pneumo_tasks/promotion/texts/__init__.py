@@ -1,0 +1,1 @@
+"""What people read, filled in from values: the templates and the model card. Reads no bucket."""
