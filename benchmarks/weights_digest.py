@@ -23,7 +23,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 
-RECIPES = ("vgg16-standard-frame", "vgg16-standard-frame-block5", "article-vgg16-block5-conv3")
+RECIPES = ("vgg16-standard-frame", "vgg16-head-and-block5", "article-vgg16-block5-conv3")
 SNAPSHOT = "fixed"
 
 

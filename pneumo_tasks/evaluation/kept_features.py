@@ -17,11 +17,13 @@ from pneumo_tasks.training.features.source import FeatureSource
 from pneumo_tasks.training.framing.views import resolve_views
 from pneumo_tasks.training.hardware import chosen_precision
 from pneumo_tasks.training.model.backbones import resolve_weights
-from pneumo_tasks.training.model.heads import LOGIT
-from pneumo_tasks.training.recipes import Recipe, chosen_recipe, find_recipe
+from pneumo_tasks.training.model.heads import LOGIT, MEAN_LOGIT, TUNED_LOGIT
+from pneumo_tasks.training.recipes import Exports, Recipe, chosen_recipe, find_recipe
 
 log = logging.getLogger(__name__)
 
+# What the layer is called that judges a view; the mean of two networks holds the layers of both.
+_LOGITS: dict[Exports, str] = {"mean": MEAN_LOGIT, "fine_tuned": TUNED_LOGIT, "head": LOGIT}
 _SPLIT = "unseen"  # of no snapshot: its films have no drawn copies
 _ALIKE = {str(label): 1.0 for label in LABELS}
 
@@ -38,9 +40,8 @@ def score_kept_features(
         source = _source(settings, store, candidate, str(rows["snapshot"].iloc[0]))
         if source is None:
             return None
-        cuts = source.recipe.stages[-1].cuts
+        part, cuts, says_logit = _after(model, source.recipe)
         examples = source.examples(rows.assign(split=_SPLIT), _SPLIT, cuts, _ALIKE)
-        part, says_logit = _after(model, cuts)
     except (FinalError, ValueError) as error:
         log.info("%s is asked about the films themselves: %s", candidate.version, error)
         return None
@@ -69,15 +70,17 @@ def _source(
 def _same_network(ours: Recipe, theirs: Recipe) -> bool:
     """Whether what this run extracted is of the other recipe's frozen network, and has all its cuts."""
     alike = (ours.backbone, ours.image_size, ours.frame) == (theirs.backbone, theirs.image_size, theirs.frame)
-    return alike and set(theirs.stages[-1].cuts) <= set(ours.cuts)
+    return alike and set(theirs.needed_cuts) <= set(ours.cuts)
 
 
-def _after(model: Any, cuts: tuple[str, ...]) -> tuple[Any, bool]:
-    """The part of the model behind ``cuts``, and whether it ends with the logit of each view."""
+def _after(model: Any, recipe: Recipe) -> tuple[Any, tuple[str, ...], bool]:
+    """The part of the model behind its cuts, those cuts, and whether it ends with the logit of each view."""
     import keras
 
     names = {layer.name for layer in model.layers}
+    exports: Exports = next((each for each, logit in _LOGITS.items() if logit in names), "head")
+    cuts = recipe.cuts_of(exports)
     given = [model.get_layer(name).output for name in cuts]
-    says_logit = LOGIT in names
-    end = model.get_layer(LOGIT).output if says_logit else model.outputs[0]
-    return keras.Model(given if len(given) > 1 else given[0], end), says_logit
+    says_logit = _LOGITS[exports] in names
+    end = model.get_layer(_LOGITS[exports]).output if says_logit else model.outputs[0]
+    return keras.Model(given if len(given) > 1 else given[0], end), cuts, says_logit

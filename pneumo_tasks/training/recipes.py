@@ -10,6 +10,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.training.backbone_table import BACKBONES
 
 Decay = Literal["constant", "cosine", "cosine to 0"]
+Exports = Literal["head", "fine_tuned", "mean"]  # what a run exports: one of its networks, or both as one
 
 FRAME = "frame"  # the framed grey film itself: training from it runs the whole network
 EVERYTHING = ("",)  # the prefix of every layer's name
@@ -23,7 +24,9 @@ class Stage:
     ``trainable`` holds prefixes of layer names; the head is always trained. ``patience`` epochs
     without a better validation end the round; None never does. ``smoothing`` moves the labels so far towards
     each other. ``keeps`` the weights of the epoch with the best validation, or those of the last: where
-    nearly every validation film is right, the best is chance.
+    nearly every validation film is right, the best is chance. ``starts`` says what a second round goes on
+    from: the head that was trained, or the backbone's own weights, with a head of its own. ``a_film`` is how
+    many of a film's examples an epoch takes, of a healthy and of an ill one; None for all of them.
     """
 
     trains_on: ClassVar[tuple[str, ...]] = ("train",)
@@ -39,6 +42,8 @@ class Stage:
     optimizer: Literal["RMSprop", "AdamW"] = "RMSprop"
     smoothing: float = 0.0
     keeps: Literal["best", "last"] = "best"
+    starts: Literal["head", "backbone"] = "head"
+    a_film: tuple[int, int] | None = None
 
     @property
     def effort(self) -> str:
@@ -96,6 +101,18 @@ class Recipe:
         return (self.head, self.fine_tuning) if self.fine_tuning else (self.head,)
 
     @property
+    def two_networks(self) -> bool:
+        """Whether fine-tuning makes a network beside that of the head, so that their mean can answer."""
+        return self.fine_tuning is not None and self.fine_tuning.starts == "backbone"
+
+    def cuts_of(self, exports: Exports) -> tuple[str, ...]:
+        """The cached outputs that what is exported answers from."""
+        if not self.two_networks:
+            return self.stages[-1].cuts
+        given = {"head": self.stages[:1], "fine_tuned": self.stages[1:], "mean": self.stages}[exports]
+        return tuple(dict.fromkeys(cut for stage in given for cut in stage.cuts))
+
+    @property
     def needed_cuts(self) -> tuple[str, ...]:
         """The layers that the stages train from."""
         return tuple(dict.fromkeys(cut for stage in self.stages for cut in stage.cuts))
@@ -126,32 +143,41 @@ _STANDARD_FRAME = Recipe(
     variants=1,
 )
 
+_VARIETY = dataclasses.replace(
+    _STANDARD_FRAME,
+    name="vgg16-standard-frame-variety",
+    summary="vgg16-standard-frame, four copies of the whole film: framing, exposure, texture drawn",
+    frame="varied",
+    augmentation="variety",
+    variants=4,
+)
+
+_BLOCK5 = Stage(
+    ("block4_pool",),
+    epochs=4,
+    rate=5e-5,
+    trainable=("block5_",),
+    decay="cosine to 0",
+    optimizer="AdamW",
+    smoothing=0.05,
+    keeps="last",
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         _STANDARD_FRAME,
-        Recipe(
-            "vgg16-standard-frame-block5",
-            "The former, then block5 at a small rate; the better of the two is exported",
-            "vgg16",
-            150,
-            _CROSS_FITTED,
-            Stage(("block3_gap", "block4_pool"), epochs=2, rate=1e-5, trainable=("block5_",), decay="cosine"),
-            frame="combined",
-            head_kind="linear",
-        ),
+        _VARIETY,
         dataclasses.replace(
-            _STANDARD_FRAME,
-            name="vgg16-standard-frame-variety",
-            summary="vgg16-standard-frame, four copies of the whole film: framing, exposure, texture drawn",
-            frame="varied",
-            augmentation="variety",
-            variants=4,
+            _VARIETY,
+            name="vgg16-head-and-block5",
+            summary="The former; then block5 on the same copies; exported is the better, or the mean of both",
+            fine_tuning=dataclasses.replace(_BLOCK5, starts="backbone", a_film=(4, 1)),
         ),
         dataclasses.replace(
             _STANDARD_FRAME,
             name="vgg16-variety",
-            summary="The former without the aligned view: two passes a film at serving, no film falls back",
+            summary="vgg16-standard-frame-variety without the aligned view: two passes a film at serving",
             frame="unaligned",
             augmentation="variety",
             variants=4,
@@ -161,16 +187,7 @@ RECIPES: dict[str, Recipe] = {
             "block5 from the backbone's own weights, on the views and copies of vgg16-standard-frame-variety",
             "vgg16",
             150,
-            Stage(
-                ("block4_pool",),
-                epochs=4,
-                rate=5e-5,
-                trainable=("block5_",),
-                decay="cosine to 0",
-                optimizer="AdamW",
-                smoothing=0.05,
-                keeps="last",
-            ),
+            _BLOCK5,
             frame="varied",
             head_kind="mean",
             augmentation="variety",

@@ -76,12 +76,11 @@ def export_candidate(settings: Settings, store: ObjectStore, run_id: str, snapsh
 
 
 def _exported(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> Candidate:
-    place = prepare(settings, store, run_id, snapshot_id)
-    histories = load_exported(place)
+    place, histories = load_exported(prepare(settings, store, run_id, snapshot_id))
     with tempfile.TemporaryDirectory(prefix="pneumo-") as folder:
         path = Path(folder) / "candidate.keras"
         network = _saved(place, path)
-        probabilities = place.validation_scores(network, place.recipe.stages[-1])
+        probabilities = place.validation_scores(network)
         loaded = load_artefact(path)
         difference = check_parity(place, loaded, probabilities)
         _write_scores(place, histories, probabilities)
@@ -136,7 +135,8 @@ def _saved(place: Workplace, path: Path) -> Network:
         save_artefact(place.network.whole, path)
         return place.network
     trained = place.network.whole.get_weights()
-    fresh = build_network(place.recipe, place.weights, place.views, place.settings.seed)
+    built = build_network(place.recipe, place.weights, place.views, place.settings.seed)
+    fresh = built.answering(place.network.exports)
     fresh.whole.set_weights(trained)
     save_artefact(fresh.whole, path)
     return fresh

@@ -77,6 +77,22 @@ def shuffled(examples: Examples, seed: int, epoch: int) -> Indices:
     return np.random.default_rng([seed, epoch]).permutation(len(examples))
 
 
+def drawn_from_films(examples: Examples, seed: int, epoch: int, a_film: tuple[int, int]) -> Indices:
+    """The order of an epoch (1 is the first) that takes so many examples of each healthy and each ill film.
+
+    The epochs go through a film's examples in an order of its own, and begin again at its end. A function of
+    its arguments alone, like ``shuffled``.
+    """
+    mixed = np.random.default_rng(seed).permutation(len(examples))
+    by_film = mixed[np.argsort(examples.image[mixed].astype(str), kind="stable")]
+    _, first, count = np.unique(examples.image[by_film].astype(str), return_index=True, return_counts=True)
+    wanted = np.where(examples.labels[by_film[first]] == 1, a_film[1], a_film[0])
+    numbers = np.concatenate([np.arange(each) for each in wanted]) + (epoch - 1) * np.repeat(wanted, wanted)
+    place = np.repeat(first, wanted) + numbers % np.repeat(count, wanted)
+    order: Indices = by_film[place][np.random.default_rng([seed, epoch]).permutation(len(place))]
+    return order
+
+
 def stream(examples: Examples, order: Indices, batch: int) -> Any:
     """A tf.data.Dataset of (features, labels, weights) in ``order``; two batches ahead at most."""
     import tensorflow as tf

@@ -26,13 +26,13 @@ from pneumo_tasks.training.fitting.cross_fitting import (
     probability_of_films,
 )
 from pneumo_tasks.training.fitting.epochs import fit_stage
-from pneumo_tasks.training.fitting.head_strategy import Exports, Trained, Tuned, validation_table
+from pneumo_tasks.training.fitting.head_strategy import Trained, Tuned, validation_table
 from pneumo_tasks.training.fitting.stage_choice import choose_stage, score_reframed
 from pneumo_tasks.training.fitting.weights import load_weights, save_weights
 from pneumo_tasks.training.fitting.workplace import Workplace
 from pneumo_tasks.training.model.heads import LOGIT
 from pneumo_tasks.training.model.network import Network
-from pneumo_tasks.training.recipes import CrossFitting, Stage
+from pneumo_tasks.training.recipes import CrossFitting, Exports, Stage
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +80,20 @@ class CrossFittedHead:
         return Trained(history, 0, 0, auc)
 
     def fine_tune(self, place: Workplace, stage: Stage) -> Tuned:
-        """Fine-tune from the head that validation was held out of; export it only where it is better."""
-        self.load_held_out(place)
-        before = score_reframed(place)
+        """Train the second network; it, or the mean of both, is exported only where that is better.
+
+        The head is judged as the one that validation was held out of.
+        """
+        head = place.answering("head")
+        self.load_held_out(head)
+        before = score_reframed(head)
         fit = fit_stage(place, "fine_tune", stage)
         validation = place.rows.loc[place.rows["split"] == "validation", "sha256"]
         held_out = read_out_of_fold(place.store, place.run_id).set_index("sha256")["probability"]
         choice = choose_stage(
             place,
             held_out.loc[validation].to_numpy(np.float64),
-            place.validation_scores(place.network, stage).astype(np.float64),
+            place.validation_scores(place.network).astype(np.float64),
             before,
             score_reframed(place),
         )
@@ -103,7 +107,7 @@ class CrossFittedHead:
     def held_out_scores(
         self, place: Workplace, exports: Exports, probabilities: NDArray[np.float32]
     ) -> pd.DataFrame:
-        """Every film's score from the head of the other folds, or, fine-tuned, those of validation films."""
+        """Every film's score from the head of the other folds; else those of validation films."""
         if exports == "head":
             return read_out_of_fold(place.store, place.run_id)
         return validation_table(place, probabilities)

@@ -1,5 +1,6 @@
 """Fitting: epochs over cached features, judged by the validation patients alone."""
 
+import dataclasses
 import logging
 import math
 import time
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pneumo_tasks.storage.object_store import ObjectStore
-from pneumo_tasks.training.features.examples import Examples, score, shuffled, stream
+from pneumo_tasks.training.features.examples import Examples, drawn_from_films, score, shuffled, stream
 from pneumo_tasks.training.fitting.checkpoints import Arrays, Checkpoint, Checkpoints, fingerprint_of
 from pneumo_tasks.training.fitting.event_log import write_event_log
 from pneumo_tasks.training.fitting.workplace import Workplace
@@ -58,8 +59,11 @@ class Training:
 def fit_stage(place: Workplace, name: str, stage: Stage) -> Fit:
     """Train what the stage says on the training split of ``place``, judged on its validation split."""
     train, validation = (place.examples(split, stage.cuts) for split in ("train", "validation"))
+    if stage.a_film is not None:  # how often each class is drawn weighs it already
+        train = dataclasses.replace(train, weights=np.ones_like(train.weights))
     with place.hardware.scope():
-        model = place.part(stage)
+        place.network.thaw(stage)
+        model = place.network.part(stage.cuts, place.network.answer)
         log.info("%s: %d parameters, %d examples to train on, %d to validate on, class weights %s", name,
                  place.network.trainable_parameters(), len(train), len(validation),
                  place.class_weights)  # fmt: skip
@@ -114,7 +118,13 @@ def _epoch(training: Training, optimizer: Any, before: Checkpoint) -> Checkpoint
     """One epoch more: its order and its rate follow from its number, the rest from the state before."""
     model, epoch, started = training.model, before.epoch + 1, time.monotonic()
     optimizer.learning_rate = rate_of(training.stage, epoch)
-    data = stream(training.train, shuffled(training.train, training.seed, epoch), training.stage.batch)
+    a_film = training.stage.a_film
+    order = (
+        shuffled(training.train, training.seed, epoch)
+        if a_film is None
+        else drawn_from_films(training.train, training.seed, epoch, a_film)
+    )
+    data = stream(training.train, order, training.stage.batch)
     loss = model.fit(data, verbose=0, shuffle=False).history["loss"][-1]
     judged = judge(score(model, training.validation), training.validation)
     record = {"epoch": epoch, "loss": float(loss), **judged, "seconds": round(time.monotonic() - started, 3)}

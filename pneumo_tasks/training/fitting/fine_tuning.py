@@ -8,15 +8,15 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.fitting.epochs import Fit
-from pneumo_tasks.training.fitting.head_strategy import Exports, Tuned
+from pneumo_tasks.training.fitting.head_strategy import Tuned
 from pneumo_tasks.training.fitting.strategies import strategy_of
 from pneumo_tasks.training.fitting.weights import TUNED_HISTORY, TUNED_WEIGHTS, load_head, save_weights
 from pneumo_tasks.training.fitting.workplace import prepare
-from pneumo_tasks.training.recipes import Stage, chosen_recipe
+from pneumo_tasks.training.recipes import Exports, Stage, chosen_recipe
 
 
 class FineTuned(BaseModel):
-    """``exports`` says whether the fine-tuned network or the head is what the run exports.
+    """``exports`` says what the run exports: the head, the fine-tuned network, or the mean of both.
 
     ``val_auc`` is None where the recipe fine-tunes nothing.
     """
@@ -32,9 +32,9 @@ class FineTuned(BaseModel):
 
 
 def fine_tune(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str) -> FineTuned:
-    """Fine-tune what the recipe says, from the head's best weights.
+    """Fine-tune what the recipe says, from where its stage starts.
 
-    Writes fine_tune/weights.npz where they are what the run exports, and, last, fine_tune/history.json.
+    Writes fine_tune/weights.npz where the run exports more than the head, and, last, fine_tune/history.json.
     A recipe without fine-tuning gets a history without epochs.
     """
     started = time.monotonic()
@@ -58,7 +58,10 @@ def fine_tune(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: 
 def _tuned(settings: Settings, store: ObjectStore, run_id: str, snapshot_id: str, stage: Stage) -> Tuned:
     place = prepare(settings, store, run_id, snapshot_id)
     load_head(place)
+    place = place.answering("fine_tuned")
     tuned = strategy_of(place.recipe).fine_tune(place, stage)
-    if tuned.exports == "fine_tuned":
-        save_weights(store, layout.run(run_id, TUNED_WEIGHTS), place.network)
+    if tuned.exports != "head":
+        exported = place.network.answering(tuned.exports)
+        exported.thaw(stage)
+        save_weights(store, layout.run(run_id, TUNED_WEIGHTS), exported)
     return Tuned(tuned.fit, tuned.exports, place.facts(stage) | tuned.facts)

@@ -1,7 +1,7 @@
 """What a way to train a head has to answer; there are two, and a recipe's head says which (strategies.py)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from pneumo_tasks.training.fitting.epochs import Fit
 from pneumo_tasks.training.fitting.workplace import Workplace
-from pneumo_tasks.training.recipes import Stage
-
-Exports = Literal["head", "fine_tuned"]
+from pneumo_tasks.training.recipes import Exports, Stage
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What fine-tuning did, and which of the two is worth exporting; the network holds the tuned one."""
+    """What fine-tuning did, and what is worth exporting; the network holds what was tuned."""
 
     fit: Fit
     exports: Exports

@@ -31,8 +31,8 @@ class Histories:
     tuned: dict[str, Any]
 
 
-def load_exported(place: Workplace) -> Histories:
-    """Put what the run exports into the network, head or fine-tuned; returns how it came to be."""
+def load_exported(place: Workplace) -> tuple[Workplace, Histories]:
+    """The place with the network that the run exports, its weights in it; and how it came to be."""
     key = layout.run(place.run_id, TUNED_HISTORY)
     tuned: dict[str, Any] = place.store.read_json(key)
     if "exports" not in tuned:
@@ -42,9 +42,10 @@ def load_exported(place: Workplace) -> Histories:
             do="Clear fine_tune_block5 and what follows it.",
         )
     histories = Histories(load_head(place), tuned)
-    if tuned["exports"] == "fine_tuned":
-        load_weights(place.store, layout.run(place.run_id, TUNED_WEIGHTS), place.network)
-    return histories
+    exported = place.answering(tuned["exports"])
+    if tuned["exports"] != "head":
+        load_weights(place.store, layout.run(place.run_id, TUNED_WEIGHTS), exported.network)
+    return exported, histories
 
 
 def save_weights(store: ObjectStore, key: str, network: Network) -> None:

@@ -23,7 +23,7 @@ from pneumo_tasks.training.framing.views import resolve_views
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
 from pneumo_tasks.training.model.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.model.network import Network, build_network
-from pneumo_tasks.training.recipes import CrossFitting, Recipe, Stage, chosen_recipe
+from pneumo_tasks.training.recipes import CrossFitting, Exports, Recipe, Stage, chosen_recipe
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Workplace:
         """The films of both splits, with their drawn copies: what cross-fitting trains on."""
         return self.source.examples(self.rows.assign(split="train"), "train", cuts, self.class_weights)
 
-    def validation_scores(self, network: Network, stage: Stage | CrossFitting) -> NDArray[np.float32]:
-        """What the part of ``network`` after the stage's cuts says about each validation film.
+    def answering(self, exports: Exports) -> "Workplace":
+        """The same place with the network that ``exports`` names."""
+        return dataclasses.replace(self, network=self.network.answering(exports))
+
+    def validation_scores(self, network: Network) -> NDArray[np.float32]:
+        """What ``network`` says about each validation film, from cached features.
 
         Several views answer as the file does.
         """
-        views = score(network.part(stage.cuts, network.answer), self.examples("validation", stage.cuts))
+        cuts = self.recipe.cuts_of(network.exports)
+        views = score(network.part(cuts, network.answer), self.examples("validation", cuts))
         if len(self.views) == 1:
             return views
         return mean_of(*views.reshape(len(self.views), -1)).astype(np.float32)
-
-    def part(self, stage: Stage) -> Any:
-        """The model that a stage trains, its layers frozen and thawed as the stage says."""
-        self.network.train_only(stage.trainable)
-        return self.network.part(stage.cuts, self.network.answer)
 
     def facts(self, stage: Stage | CrossFitting) -> dict[str, Any]:
         """What the stage's history says besides its epochs."""

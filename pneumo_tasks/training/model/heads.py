@@ -10,6 +10,9 @@ PROBABILITY = "probability"
 VIEW_PROBABILITY = "view_probability"  # of one view alone; a tap for training, not in the saved graph
 LOGIT = "head_logit"
 PREFIX = "head_"
+# A second network on the same frozen layers: block5 trained from the backbone's weights, with its own head.
+TUNED, MEAN = "tuned_", "mean_"
+TUNED_LOGIT, MEAN_LOGIT = TUNED + "logit", MEAN + "logit"
 
 POOLED = "pooled"
 
@@ -46,30 +49,51 @@ def linear_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -
     """
     if POOLED not in taps:
         raise BadConfiguration(f"a linear head needs pooled means, and {backbone} has none")
-    return _judged(taps[POOLED], seed, views)
+    logit = _linear(LOGIT, taps[POOLED], seed)
+    return {LOGIT: logit, **_answers("", logit, views)}
 
 
 def mean_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -> dict[str, Any]:
     """One linear layer on the mean of the last map, half of which is dropped in training."""
+    logit = _linear(LOGIT, _dropped_mean(PREFIX, taps[BACKBONES[backbone].last], seed), seed)
+    return {LOGIT: logit, **_answers("", logit, views)}
+
+
+def second_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -> dict[str, Any]:
+    """The head of the tuned network, like ``mean_head``; and the mean of its logit with that of the first."""
     from keras import layers
 
-    mean = layers.GlobalAveragePooling2D(dtype="float32", name="head_mean")(taps[BACKBONES[backbone].last])
-    return _judged(layers.Dropout(0.5, seed=seed, dtype="float32", name="head_dropout")(mean), seed, views)
+    last = taps[TUNED + BACKBONES[backbone].last]
+    logit = _linear(TUNED_LOGIT, _dropped_mean(TUNED, last, seed), seed)
+    mean = layers.Average(name=MEAN_LOGIT, dtype="float32")([taps[LOGIT], logit])
+    answers = {**_answers(TUNED, logit, views), **_answers(MEAN, mean, views)}
+    return {TUNED_LOGIT: logit, MEAN_LOGIT: mean, **answers}
 
 
-def _judged(values: Any, seed: int, views: int) -> dict[str, Any]:
-    """A linear layer on ``values``, and the probability of the mean logit of the views."""
-    from keras import initializers, layers, ops
+def _linear(name: str, values: Any, seed: int) -> Any:
+    from keras import initializers, layers
 
     start = initializers.GlorotUniform(seed=seed)
-    logit = layers.Dense(1, kernel_initializer=start, dtype="float32", name=LOGIT)(values)
+    return layers.Dense(1, kernel_initializer=start, dtype="float32", name=name)(values)
+
+
+def _dropped_mean(prefix: str, maps: Any, seed: int) -> Any:
+    from keras import layers
+
+    mean = layers.GlobalAveragePooling2D(dtype="float32", name=f"{prefix}mean")(maps)
+    return layers.Dropout(0.5, seed=seed, dtype="float32", name=f"{prefix}dropout")(mean)
+
+
+def _answers(prefix: str, logit: Any, views: int) -> dict[str, Any]:
+    """The probability of a film, by the mean logit of its views; and of each view where there are several."""
+    from keras import ops
+
     if views == 1:
-        return {LOGIT: logit, PROBABILITY: _sigmoid(PROBABILITY)(logit)}
+        return {prefix + PROBABILITY: _sigmoid(prefix + PROBABILITY)(logit)}
     mean = ops.mean(ops.reshape(logit, (views, -1, 1)), axis=0)
     return {
-        LOGIT: logit,
-        VIEW_PROBABILITY: _sigmoid(VIEW_PROBABILITY)(logit),
-        PROBABILITY: _sigmoid(PROBABILITY)(mean),
+        prefix + VIEW_PROBABILITY: _sigmoid(prefix + VIEW_PROBABILITY)(logit),
+        prefix + PROBABILITY: _sigmoid(prefix + PROBABILITY)(mean),
     }
 
 

@@ -1,5 +1,6 @@
 """The whole graph, from the pixels of a film to a probability, and the parts of it that are trained."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,20 @@ from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.training.backbone_table import BACKBONES, Backbone
 from pneumo_tasks.training.framing.frames import View, resize
 from pneumo_tasks.training.model.backbones import BackboneWeights, build_backbone
-from pneumo_tasks.training.model.heads import HEADS, PROBABILITY, VIEW_PROBABILITY, is_head
-from pneumo_tasks.training.recipes import FRAME, Recipe
+from pneumo_tasks.training.model.heads import (
+    HEADS,
+    MEAN,
+    PROBABILITY,
+    TUNED,
+    TUNED_LOGIT,
+    VIEW_PROBABILITY,
+    is_head,
+    second_head,
+)
+from pneumo_tasks.training.recipes import FRAME, Exports, Recipe, Stage
 
 INPUT = "image"
+_PREFIXES: dict[Exports, str] = {"head": "", "fine_tuned": TUNED, "mean": MEAN}
 
 
 @dataclass(frozen=True)
@@ -24,17 +35,29 @@ class Network:
     ``taps`` are its tensors by name: ``image``, ``frame``, every layer of the backbone, and the
     means that its entry names (for VGG16 ``block3_gap`` and so on), together ``pooled``. With several
     views those are of all films in the first view, then in the second, and so on; only the probability
-    is one a film.
+    is one a film. Where the recipe makes two networks, ``whole`` is the one that ``exports`` names, or their
+    mean; the taps are those of both.
     """
 
     whole: Any
     recipe: Recipe
     taps: dict[str, Any]
+    exports: Exports = "head"
+
+    def answering(self, exports: Exports) -> "Network":
+        """The same layers, as what ``exports`` names answers; itself where the recipe makes one network."""
+        if not self.recipe.two_networks:
+            return self
+        prefix = _PREFIXES[exports]
+        answering = dataclasses.replace(self, whole=_whole(self.taps, prefix + PROBABILITY), exports=exports)
+        answering.train_only(())
+        return answering
 
     @property
     def answer(self) -> str:
         """The tap that answers for one framed film: what training judges."""
-        return VIEW_PROBABILITY if VIEW_PROBABILITY in self.taps else PROBABILITY
+        prefix = _PREFIXES[self.exports]
+        return prefix + (VIEW_PROBABILITY if VIEW_PROBABILITY in self.taps else PROBABILITY)
 
     def part(self, starts: tuple[str, ...], *ends: str) -> Any:
         """The model from the tensors ``starts`` to the tensors ``ends``; one of either is not a list."""
@@ -44,6 +67,12 @@ class Network:
         # Keras has no model whose output is its input.
         asked = [keras.layers.Identity()(self.taps[n]) if n in starts else self.taps[n] for n in ends]
         return keras.Model(given if len(given) > 1 else given[0], asked if len(asked) > 1 else asked[0])
+
+    def thaw(self, stage: Stage) -> None:
+        """Freeze all but what the stage trains, and the heads."""
+        second = stage.starts == "backbone"
+        prefixes = tuple(TUNED + prefix for prefix in stage.trainable) if second else stage.trainable
+        self.train_only((*prefixes, TUNED_LOGIT) if second else prefixes)
 
     def train_only(self, prefixes: tuple[str, ...]) -> None:
         """Freeze all but the head and the layers whose names start with one of ``prefixes``."""
@@ -85,9 +114,18 @@ def build_network(
     taps |= _pools(taps, known)
     taps |= HEADS[recipe.head_kind](taps, recipe.backbone, seed, len(views))
     _copy_weights(pretrained, backbone)
-    network = Network(keras.Model(image, taps[PROBABILITY], name="pneumo"), recipe, taps)
+    if recipe.fine_tuning is not None and recipe.two_networks:
+        taps |= _again(backbone, taps, recipe.fine_tuning.trainable)
+        taps |= second_head(taps, recipe.backbone, seed, len(views))
+    network = Network(_whole(taps, PROBABILITY), recipe, taps)
     network.train_only(())
     return network
+
+
+def _whole(taps: dict[str, Any], answer: str) -> Any:
+    import keras
+
+    return keras.Model(taps[INPUT], taps[answer], name="pneumo")
 
 
 def _framed(image: Any, views: tuple[View, ...], recipe: Recipe) -> Any:
@@ -131,6 +169,20 @@ def _applied(backbone: Any, channels: Any) -> dict[str, Any]:
         several, before = isinstance(layer.input, list), layer.output
         given = [values[id(tensor)] for tensor in (layer.input if several else [layer.input])]
         values[id(before)] = outputs[layer.name] = layer(given if several else given[0])
+    return outputs
+
+
+def _again(backbone: Any, taps: dict[str, Any], prefixes: tuple[str, ...]) -> dict[str, Any]:
+    """The outputs of a second copy of the layers with these prefixes, with the backbone's own weights.
+
+    They follow on the same layers below them; the name of each begins with ``tuned_``.
+    """
+    values, outputs = {id(layer.output): taps[layer.name] for layer in backbone.layers[1:]}, {}
+    for layer in backbone.layers:
+        if any(layer.name.startswith(prefix) for prefix in prefixes):
+            copy = type(layer).from_config(layer.get_config() | {"name": TUNED + layer.name})
+            values[id(layer.output)] = outputs[copy.name] = copy(values[id(layer.input)])
+            copy.set_weights(layer.get_weights())
     return outputs
 
 

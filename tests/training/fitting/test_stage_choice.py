@@ -56,6 +56,19 @@ def test_fine_tuning_that_loses_on_films_as_they_are_is_not_exported(place: Any)
     assert choice.exported == "head"
 
 
+def test_the_mean_of_both_is_exported_where_it_is_the_best(place: Any) -> None:
+    choice = choose_stage(
+        place, _scores(ILL, 0.2), _scores(ILL, 0.2), _reframed(place, 0.25), _reframed(place, 0.25)
+    )
+    assert choice.mean.reframed > max(choice.head.reframed, choice.fine_tuned.reframed)
+    assert choice.exported == "mean"
+
+
+def test_of_equals_the_head_stays(place: Any) -> None:
+    scores, reframed = _scores(ILL, 0.2), _reframed(place, 0.25)
+    assert choose_stage(place, scores, scores, reframed, reframed).exported == "head"
+
+
 def test_a_mean_is_that_of_the_logits() -> None:
     np.testing.assert_allclose(mean_of(np.array([0.9]), np.array([0.1])), [0.5])
     assert mean_of(np.array([0.999]), np.array([0.5]))[0] == pytest.approx(0.969, abs=1e-3)
