@@ -19,7 +19,7 @@ from pneumo_tasks.training.features.examples import shuffled, stream
 from pneumo_tasks.training.fitting.workplace import Workplace, prepare
 from pneumo_tasks.training.model.artefact import chunks
 from pneumo_tasks.training.model.network import INPUT
-from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.recipe import Stage
 
 
 def train_dishonestly(

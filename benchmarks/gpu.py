@@ -22,7 +22,8 @@ from pneumo_tasks.training.framing.frames import SQUASH
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import FRAME, find_recipe
+from pneumo_tasks.training.recipe import FRAME
+from pneumo_tasks.training.recipes import find_recipe
 
 RECIPE, CUTS, TRAINED_FROM = "vgg16-block5", ("pooled", "block4_pool"), ("block4_pool",)
 BATCH, TRAINING_BATCH = 128, 32

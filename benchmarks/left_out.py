@@ -32,7 +32,7 @@ from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.features.examples import Examples
 from pneumo_tasks.training.fitting.cross_fitting import fit_head, probability_of_films
 from pneumo_tasks.training.fitting.workplace import prepare
-from pneumo_tasks.training.recipes import CrossFitting
+from pneumo_tasks.training.recipe import CrossFitting
 
 SNAPSHOT, RUN = "left-out", "left-out"
 

@@ -24,7 +24,8 @@ from pneumo_tasks.training.framing.frames import SQUASH
 from pneumo_tasks.training.hardware import prepare_hardware
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import RECIPES, Stage
+from pneumo_tasks.training.recipe import Stage
+from pneumo_tasks.training.recipes import RECIPES
 
 SHARD, VALIDATION = 2048, 1000
 SHAPE = (4, 4, 512)  # block5_pool at 150 pixels

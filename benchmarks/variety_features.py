@@ -24,7 +24,7 @@ from pneumo_tasks.training.framing.frames import CORE, SQUASH, View
 from pneumo_tasks.training.framing.reframing import REFRAMINGS
 from pneumo_tasks.training.framing.standard_frame import standard_view
 from pneumo_tasks.training.framing.template import FILMS_A_CLASS, fit_template
-from pneumo_tasks.training.recipes import FRAME
+from pneumo_tasks.training.recipe import FRAME
 
 log = logging.getLogger(__name__)
 

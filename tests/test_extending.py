@@ -22,6 +22,7 @@ from pneumo_tasks.settings import Settings, Share
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import backbone_table, recipes
 from pneumo_tasks.training.export.candidate import read_candidate
+from pneumo_tasks.training.recipe import Recipe
 from tests.intake.conftest import rules, validated  # noqa: F401
 from tests.intake.films import film, good_files, png
 from tests.promotion.deciding.test_gate import PASSING
@@ -53,7 +54,7 @@ def test_every_example_of_the_page_is_run_here() -> None:
 
 
 @pytest.fixture
-def resnet() -> Iterator[recipes.Recipe]:
+def resnet() -> Iterator[Recipe]:
     run_in("pneumo_tasks/training/backbone_table.py")
     run_in("pneumo_tasks/training/recipes.py")
     yield recipes.RECIPES["resnet50-pooled"]
@@ -61,7 +62,7 @@ def resnet() -> Iterator[recipes.Recipe]:
 
 
 def test_a_backbone_is_an_entry_and_a_recipe(
-    resnet: recipes.Recipe, small: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    resnet: Recipe, small: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     monkeypatch.setitem(recipes.RECIPES, resnet.name, dataclasses.replace(resnet, image_size=64))
     write_snapshot(store, images=20, shards=1)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pneumo_tasks.films.imaging import Grey
 from pneumo_tasks.training.model.artefact import Traced
-from pneumo_tasks.training.recipes import FRAME
+from pneumo_tasks.training.recipe import FRAME
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from pneumo_tasks.training.framing.views import resolve_views
 from pneumo_tasks.training.hardware import chosen_precision
 from pneumo_tasks.training.model.backbones import resolve_weights
 from pneumo_tasks.training.model.heads import LOGIT, MEAN_LOGIT, TUNED_LOGIT
-from pneumo_tasks.training.recipes import Exports, Recipe, chosen_recipe, find_recipe
+from pneumo_tasks.training.recipe import Exports, Recipe
+from pneumo_tasks.training.recipes import chosen_recipe, find_recipe
 
 log = logging.getLogger(__name__)
 

@@ -27,6 +27,7 @@ from pneumo_tasks.local.phantoms import draw_phantoms, write_phantoms
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
+from pneumo_tasks.training.recipe import Recipe
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -50,7 +51,7 @@ def hand_in_phantoms(settings: Settings, store: ObjectStore, folder: Path) -> No
     upload_batch(settings, store, folder / "test", "test-1", "test", synthetic=True)
 
 
-def shrunk_recipe() -> recipes.Recipe:
+def shrunk_recipe() -> Recipe:
     """The recipe that a stepped run trains by, at a third of its side."""
     return dataclasses.replace(recipes.RECIPES[RECIPE], image_size=48)
 

@@ -14,6 +14,7 @@ from pneumo_tasks.settings import LABELS, Settings
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, sha256
 from pneumo_tasks.training import recipes
+from pneumo_tasks.training.recipe import Recipe
 from tests.snapshots import summarise
 
 RUN, SNAPSHOT = "run-1", "snapshot-1"
@@ -65,10 +66,10 @@ def write_snapshot(
 
 
 @pytest.fixture
-def small_recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[..., recipes.Recipe]:
+def small_recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recipe]:
     """Register a recipe at 48 pixels under a name of its own; keyword arguments change its fields."""
 
-    def register(name: str = "small", base: str = "vgg16-block5", **changes: object) -> recipes.Recipe:
+    def register(name: str = "small", base: str = "vgg16-block5", **changes: object) -> Recipe:
         recipe = dataclasses.replace(recipes.RECIPES[base], name=name, image_size=SIDE, **changes)  # type: ignore[arg-type]
         monkeypatch.setitem(recipes.RECIPES, name, recipe)
         return recipe
@@ -78,7 +79,7 @@ def small_recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[..., recipes.Recip
 
 @pytest.fixture
 def small(
-    environment: None, tmp_path_factory: pytest.TempPathFactory, small_recipe: Callable[..., recipes.Recipe]
+    environment: None, tmp_path_factory: pytest.TempPathFactory, small_recipe: Callable[..., Recipe]
 ) -> Settings:
     """Settings of the small recipe: two epochs each, a cache of its own."""
     small_recipe()

@@ -18,7 +18,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from pneumo_tasks.training.fitting.epochs import Training, fit
 from pneumo_tasks.training.hardware import Hardware
-from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.recipe import Stage
 from tests.training.synthetic import drawn_examples, small_model
 folder = Path(tempfile.mkdtemp())
 train, validation = drawn_examples(folder, 256), drawn_examples(folder, 64, seed=1)

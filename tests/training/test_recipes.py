@@ -10,14 +10,8 @@ from pneumo_tasks.training.model import backbones
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.heads import PROBABILITY
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import (
-    EVERYTHING,
-    PHANTOM_RECIPE,
-    RECIPES,
-    check_request,
-    chosen_recipe,
-    find_recipe,
-)
+from pneumo_tasks.training.recipe import EVERYTHING
+from pneumo_tasks.training.recipes import PHANTOM_RECIPE, RECIPES, check_request, chosen_recipe, find_recipe
 
 # recipe, stage, what the article says: (at least, at most) trainable parameters
 COUNTS = [

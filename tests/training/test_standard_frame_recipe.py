@@ -31,7 +31,7 @@ from pneumo_tasks.training.framing.standard_frame import UNALIGNED, standard_vie
 from pneumo_tasks.training.model.artefact import ask, load_artefact, score_images
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.recipe import Recipe
 from tests.training.aligned import chests
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 

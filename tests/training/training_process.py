@@ -7,11 +7,12 @@ from pathlib import Path
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training import recipes
+from pneumo_tasks.training.recipe import Recipe
 
 SIDE, SNAPSHOT = 48, "snapshot-1"
 
 
-def slow_recipe() -> recipes.Recipe:
+def slow_recipe() -> Recipe:
     """Batches of one film: epochs of about a second, so that a kill falls into the middle of one."""
     base = recipes.RECIPES["article-vgg16-block5-conv3"]
     assert base.fine_tuning is not None

@@ -26,7 +26,8 @@ from pneumo_tasks.training.framing.frames import View
 from pneumo_tasks.training.framing.views import resolve_views
 from pneumo_tasks.training.hardware import chosen_precision, prepare_hardware
 from pneumo_tasks.training.model.backbones import BackboneWeights, resolve_weights
-from pneumo_tasks.training.recipes import Recipe, chosen_recipe
+from pneumo_tasks.training.recipe import Recipe
+from pneumo_tasks.training.recipes import chosen_recipe
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pneumo_tasks.training.framing.frames import SQUASH, View
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.network import Network, build_network
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.recipe import Recipe
 
 Framer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 

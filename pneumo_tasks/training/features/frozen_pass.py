@@ -20,7 +20,7 @@ from pneumo_tasks.training.features.shards import Shard
 from pneumo_tasks.training.films import by_size, read_films
 from pneumo_tasks.training.framing.frames import WHOLE_FILM, View
 from pneumo_tasks.training.hardware import prepare_hardware
-from pneumo_tasks.training.recipes import FRAME
+from pneumo_tasks.training.recipe import FRAME
 
 Outputs = dict[str, NDArray[Any]]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pneumo_tasks.storage.object_store import canonical_json
 from pneumo_tasks.training.framing.frames import View
 from pneumo_tasks.training.model.backbones import BackboneWeights
-from pneumo_tasks.training.recipes import FRAME, Recipe
+from pneumo_tasks.training.recipe import FRAME, Recipe
 
 ORIGINAL = ("none", 0)
 

@@ -20,7 +20,7 @@ from pneumo_tasks.training.features.shards import Shard, open_shard
 from pneumo_tasks.training.framing.frames import View
 from pneumo_tasks.training.hardware import PRECISIONS
 from pneumo_tasks.training.model.backbones import BackboneWeights
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pneumo_tasks.errors import BadConfiguration, CorruptArtefact
 from pneumo_tasks.storage import layout
 from pneumo_tasks.storage.object_store import ObjectStore, canonical_json
 from pneumo_tasks.training.features.examples import Examples
-from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.recipe import Stage
 
 log = logging.getLogger(__name__)
 

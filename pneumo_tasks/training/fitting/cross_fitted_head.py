@@ -32,7 +32,7 @@ from pneumo_tasks.training.fitting.weights import load_weights, save_weights
 from pneumo_tasks.training.fitting.workplace import Workplace
 from pneumo_tasks.training.model.heads import LOGIT
 from pneumo_tasks.training.model.network import Network
-from pneumo_tasks.training.recipes import CrossFitting, Exports, Stage
+from pneumo_tasks.training.recipe import CrossFitting, Exports, Stage
 
 log = logging.getLogger(__name__)
 

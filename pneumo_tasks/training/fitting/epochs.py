@@ -16,7 +16,7 @@ from pneumo_tasks.training.features.examples import Examples, drawn_from_films, 
 from pneumo_tasks.training.fitting.checkpoints import Arrays, Checkpoint, Checkpoints, fingerprint_of
 from pneumo_tasks.training.fitting.event_log import write_event_log
 from pneumo_tasks.training.fitting.workplace import Workplace
-from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.recipe import Stage
 
 log = logging.getLogger(__name__)
 

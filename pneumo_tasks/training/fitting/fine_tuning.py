@@ -12,7 +12,8 @@ from pneumo_tasks.training.fitting.head_strategy import Tuned
 from pneumo_tasks.training.fitting.strategies import strategy_of
 from pneumo_tasks.training.fitting.weights import TUNED_HISTORY, TUNED_WEIGHTS, load_head, save_weights
 from pneumo_tasks.training.fitting.workplace import prepare
-from pneumo_tasks.training.recipes import Exports, Stage, chosen_recipe
+from pneumo_tasks.training.recipe import Exports, Stage
+from pneumo_tasks.training.recipes import chosen_recipe
 
 
 class FineTuned(BaseModel):

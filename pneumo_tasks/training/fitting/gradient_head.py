@@ -10,7 +10,7 @@ from pneumo_tasks.training.fitting.epochs import fit_stage
 from pneumo_tasks.training.fitting.head_strategy import Trained, Tuned, validation_table
 from pneumo_tasks.training.fitting.weights import load_exported
 from pneumo_tasks.training.fitting.workplace import Workplace
-from pneumo_tasks.training.recipes import Exports, Stage
+from pneumo_tasks.training.recipe import Exports, Stage
 
 
 @dataclass(frozen=True)

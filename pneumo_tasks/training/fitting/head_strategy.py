@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pneumo_tasks.training.fitting.epochs import Fit
 from pneumo_tasks.training.fitting.workplace import Workplace
-from pneumo_tasks.training.recipes import Exports, Stage
+from pneumo_tasks.training.recipe import Exports, Stage
 
 
 @dataclass(frozen=True)

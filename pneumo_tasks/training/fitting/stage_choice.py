@@ -19,7 +19,7 @@ from pneumo_tasks.training.films import read_films
 from pneumo_tasks.training.fitting.workplace import Workplace
 from pneumo_tasks.training.framing.reframing import REFRAMINGS
 from pneumo_tasks.training.model.artefact import score_images
-from pneumo_tasks.training.recipes import Exports
+from pneumo_tasks.training.recipe import Exports
 
 FILMS_A_CLASS = 100
 ASKED = ("stretched by 25 %", "compressed by 25 %")

@@ -3,7 +3,7 @@
 from pneumo_tasks.training.fitting.cross_fitted_head import CrossFittedHead
 from pneumo_tasks.training.fitting.gradient_head import GradientHead
 from pneumo_tasks.training.fitting.head_strategy import HeadStrategy
-from pneumo_tasks.training.recipes import CrossFitting, Recipe, Stage
+from pneumo_tasks.training.recipe import CrossFitting, Recipe, Stage
 
 
 def strategy_of(recipe: Recipe) -> HeadStrategy:

@@ -23,7 +23,8 @@ from pneumo_tasks.training.framing.views import resolve_views
 from pneumo_tasks.training.hardware import Hardware, prepare_hardware
 from pneumo_tasks.training.model.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.model.network import Network, build_network
-from pneumo_tasks.training.recipes import CrossFitting, Exports, Recipe, Stage, chosen_recipe
+from pneumo_tasks.training.recipe import CrossFitting, Exports, Recipe, Stage
+from pneumo_tasks.training.recipes import chosen_recipe
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pneumo_tasks.storage.object_store import sha256
 from pneumo_tasks.training.framing.affine_maps import SIDE
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.recipe import Recipe
 
 EDGE = SIDE // 8  # of the film, that its core is without
 

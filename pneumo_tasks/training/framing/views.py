@@ -7,7 +7,7 @@ from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.framing.frames import SQUASH, View
 from pneumo_tasks.training.framing.standard_frame import UNALIGNED, combined, standard, varied
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.recipe import Recipe
 
 FRAMES: dict[str, Callable[[Settings, ObjectStore, str], tuple[View, ...]]] = {
     "squash": lambda _settings, _store, _snapshot_id: (SQUASH,),

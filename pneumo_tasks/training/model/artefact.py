@@ -21,7 +21,7 @@ from pneumo_tasks.errors import CorruptArtefact
 from pneumo_tasks.training.films import by_size
 from pneumo_tasks.training.framing.alignment import ACCEPTED, CORRELATION
 from pneumo_tasks.training.hardware import settled_keras
-from pneumo_tasks.training.recipes import FRAME
+from pneumo_tasks.training.recipe import FRAME
 
 BATCH = 32
 _ANSWER, _TOLD = "answer", (FRAME, ACCEPTED, CORRELATION)

@@ -22,7 +22,7 @@ from pneumo_tasks.training.model.heads import (
     is_head,
     second_head,
 )
-from pneumo_tasks.training.recipes import FRAME, Exports, Recipe, Stage
+from pneumo_tasks.training.recipe import FRAME, Exports, Recipe, Stage
 
 INPUT = "image"
 _PREFIXES: dict[Exports, str] = {"head": "", "fine_tuned": TUNED, "mean": MEAN}

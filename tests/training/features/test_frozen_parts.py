@@ -8,7 +8,7 @@ from pneumo_tasks.training.features.frozen_parts import FrozenParts
 from pneumo_tasks.training.framing.frames import CORE, SQUASH
 from pneumo_tasks.training.framing.standard_frame import standard_view
 from pneumo_tasks.training.model.backbones import BackboneWeights
-from pneumo_tasks.training.recipes import FRAME, Recipe
+from pneumo_tasks.training.recipe import FRAME, Recipe
 from tests.training.aligned import chests
 
 

@@ -34,7 +34,8 @@ from pneumo_tasks.training.hardware import best_precision, processor_flags
 from pneumo_tasks.training.model.artefact import load_artefact, score_images
 from pneumo_tasks.training.model.backbones import BackboneWeights, resolve_weights
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import FRAME, Recipe, find_recipe
+from pneumo_tasks.training.recipe import FRAME, Recipe
+from pneumo_tasks.training.recipes import find_recipe
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 
 has_bfloat16 = pytest.mark.skipif(

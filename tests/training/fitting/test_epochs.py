@@ -8,7 +8,7 @@ from pneumo_tasks.storage.object_store import ObjectStore
 from pneumo_tasks.training.export.candidate import weights_digest
 from pneumo_tasks.training.features.examples import Examples
 from pneumo_tasks.training.fitting.epochs import LAST, Fit, Training, fit, rate_of
-from pneumo_tasks.training.recipes import Stage
+from pneumo_tasks.training.recipe import Stage
 from tests.training.synthetic import drawn_examples, small_model
 
 STAGE = Stage(("any",), epochs=4, rate=1e-2)

@@ -27,7 +27,7 @@ from pneumo_tasks.training.model.artefact import load_artefact, score_images
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.heads import LOGIT, TUNED_LOGIT
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import Exports, Recipe
+from pneumo_tasks.training.recipe import Exports, Recipe
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 
 RECIPE = "vgg16-head-and-block5"

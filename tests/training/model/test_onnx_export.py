@@ -10,7 +10,7 @@ from pneumo_tasks.training.model import onnx_export
 from pneumo_tasks.training.model.artefact import load_artefact, save_artefact, score_images
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.network import build_network
-from pneumo_tasks.training.recipes import Recipe
+from pneumo_tasks.training.recipe import Recipe
 
 
 @pytest.fixture
