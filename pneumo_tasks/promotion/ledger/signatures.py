@@ -35,9 +35,9 @@ def sign_stored(settings: Settings, store: ObjectStore, key: str) -> None:
         store.put_once(layout.signature_of(key), signature)
 
 
-def sign_again(settings: Settings, store: ObjectStore, key: str) -> None:
-    """Sign the document at ``key`` in place of whoever did before: for a person who has looked at it."""
-    signature = sign_document(settings, key, store.read(key))
+def sign_again(settings: Settings, store: ObjectStore, key: str, body: bytes) -> None:
+    """Sign ``body`` as the document at ``key``, in place of whoever did before: a person has looked at it."""
+    signature = sign_document(settings, key, body)
     if signature is not None:
         store.put(layout.signature_of(key), signature)
 

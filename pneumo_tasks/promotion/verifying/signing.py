@@ -87,8 +87,9 @@ def sign_history(settings: Settings, store: ObjectStore, found: Sequence[Unseale
     evidence = [one for one in found if is_evidence(one.key)]
     documents = [one for one in found if not is_evidence(one.key)]
     for one in documents:
-        check_digest(sha256(store.read(one.key)), one.sha256, one.key)
-        sign_again(settings, store, one.key)
+        body = store.read(one.key)
+        check_digest(sha256(body), one.sha256, one.key)
+        sign_again(settings, store, one.key, body)
     seal_evidence(settings, store, evidence)
     return [one.key for one in found]
 
