@@ -3,6 +3,7 @@
 # Done again it changes nothing, or what a new release changed in a policy. MinIO's image has neither sed nor grep.
 set -eu
 here=$(dirname "$0")
+. "$here/policies/roles.sh"
 server=${SERVER:-http://s3:9000}
 work=${WORK:-/tmp}
 
@@ -29,12 +30,6 @@ while read -r role access secret; do
     esac
   fi
 done << ROLES
-sender $SENDER
-pipeline $PIPELINE
-scheduler $SCHEDULER
-reviewer $REVIEWER
-reader $READER
-deployment $DEPLOYMENT
-eraser $ERASER
+$roles
 ROLES
 echo "pneumo: MinIO knows the roles"

@@ -4,6 +4,7 @@
 # reaches those needs no credential. Arguments are further ones of `weed server`.
 set -eu
 here=$(dirname "$0")
+. "$here/policies/roles.sh"
 identities=${IDENTITIES:-/tmp/identities.json}
 
 # identity NAME "ACCESS SECRET" FIELDS
@@ -23,13 +24,7 @@ while read -r role pair; do
   known="$known, $(identity "$role" "$pair" "\"actions\": [], \"policyNames\": [\"$role\"]")"
   policies="$policies${policies:+, }$(policy "$role")"
 done << ROLES
-sender $SENDER
-pipeline $PIPELINE
-scheduler $SCHEDULER
-reviewer $REVIEWER
-reader $READER
-deployment $DEPLOYMENT
-eraser $ERASER
+$roles
 ROLES
 printf '{"identities": [%s], "policies": [%s]}\n' "$known" "$policies" > "$identities"
 unset ADMINISTRATOR SENDER PIPELINE SCHEDULER REVIEWER READER DEPLOYMENT ERASER
