@@ -53,8 +53,7 @@ def train_dishonestly(
 def _epochs(place: Workplace, stage: Stage, tested: list[Any]) -> Any:
     import keras
 
-    place.network.thaw(stage)
-    model, examples = place.network.part(stage.cuts, place.network.answer), place.every_example(stage.cuts)
+    model, examples = place.network.thawed(stage), place.every_example(stage.cuts)
     model.compile(optimizer=keras.optimizers.RMSprop(stage.rate), loss="binary_crossentropy")
     for epoch in range(1, stage.epochs + 1):
         order = shuffled(examples, place.settings.seed, epoch)

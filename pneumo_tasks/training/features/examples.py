@@ -84,8 +84,9 @@ def drawn_from_films(examples: Examples, seed: int, epoch: int, a_film: tuple[in
     its arguments alone, like ``shuffled``.
     """
     mixed = np.random.default_rng(seed).permutation(len(examples))
-    by_film = mixed[np.argsort(examples.image[mixed].astype(str), kind="stable")]
-    _, first, count = np.unique(examples.image[by_film].astype(str), return_index=True, return_counts=True)
+    image = examples.image.astype(str)
+    by_film = mixed[np.argsort(image[mixed], kind="stable")]
+    _, first, count = np.unique(image[by_film], return_index=True, return_counts=True)
     wanted = np.where(examples.labels[by_film[first]] == 1, a_film[1], a_film[0])
     numbers = np.concatenate([np.arange(each) for each in wanted]) + (epoch - 1) * np.repeat(wanted, wanted)
     place = np.repeat(first, wanted) + numbers % np.repeat(count, wanted)

@@ -82,8 +82,14 @@ class CrossFittedHead:
     def fine_tune(self, place: Workplace, stage: Stage) -> Tuned:
         """Train the second network; it, or the mean of both, is exported only where that is better.
 
-        The head is judged as the one that validation was held out of.
+        The head is judged as the one that validation was held out of. BadConfiguration where the recipe
+        makes one network alone: there would be no mean of two.
         """
+        if not place.recipe.two_networks:
+            raise BadConfiguration(
+                f"recipe {place.recipe.name!r}: a cross-fitted head is fine-tuned beside it, not from it",
+                do="Let the stage start from the backbone's weights: starts='backbone'.",
+            )
         head = place.answering("head")
         self.load_held_out(head)
         before = score_reframed(head)

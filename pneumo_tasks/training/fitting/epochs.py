@@ -62,8 +62,7 @@ def fit_stage(place: Workplace, name: str, stage: Stage) -> Fit:
     if stage.a_film is not None:  # how often each class is drawn weighs it already
         train = dataclasses.replace(train, weights=np.ones_like(train.weights))
     with place.hardware.scope():
-        place.network.thaw(stage)
-        model = place.network.part(stage.cuts, place.network.answer)
+        model = place.network.thawed(stage)
         log.info("%s: %d parameters, %d examples to train on, %d to validate on, class weights %s", name,
                  place.network.trainable_parameters(), len(train), len(validation),
                  place.class_weights)  # fmt: skip

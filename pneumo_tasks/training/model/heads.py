@@ -18,7 +18,7 @@ POOLED = "pooled"
 
 
 def is_head(layer_name: str) -> bool:
-    return layer_name.startswith(PREFIX) or layer_name == PROBABILITY
+    return layer_name.startswith(PREFIX) or layer_name in (PROBABILITY, TUNED_LOGIT)
 
 
 def article_head(taps: Mapping[str, Any], backbone: str, seed: int, views: int) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from pneumo_tasks.training.model.heads import (
     MEAN,
     PROBABILITY,
     TUNED,
-    TUNED_LOGIT,
     VIEW_PROBABILITY,
     is_head,
     second_head,
@@ -70,9 +69,13 @@ class Network:
 
     def thaw(self, stage: Stage) -> None:
         """Freeze all but what the stage trains, and the heads."""
-        second = stage.starts == "backbone"
-        prefixes = tuple(TUNED + prefix for prefix in stage.trainable) if second else stage.trainable
-        self.train_only((*prefixes, TUNED_LOGIT) if second else prefixes)
+        of_which = TUNED if stage.starts == "backbone" else ""
+        self.train_only(tuple(of_which + prefix for prefix in stage.trainable))
+
+    def thawed(self, stage: Stage) -> Any:
+        """The model that a stage trains: from its cuts to the answer, thawed as it says."""
+        self.thaw(stage)
+        return self.part(stage.cuts, self.answer)
 
     def train_only(self, prefixes: tuple[str, ...]) -> None:
         """Freeze all but the head and the layers whose names start with one of ``prefixes``."""

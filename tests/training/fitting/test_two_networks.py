@@ -1,8 +1,10 @@
 """A recipe of two networks on the same frozen layers: what is exported is one of them, or their mean."""
 
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from pneumo_tasks.errors import BadConfiguration
 from pneumo_tasks.evaluation.kept_features import score_kept_features
 from pneumo_tasks.settings import Settings
 from pneumo_tasks.storage import layout
@@ -22,12 +25,14 @@ from pneumo_tasks.training.fitting import cross_fitted_head
 from pneumo_tasks.training.fitting.fine_tuning import fine_tune
 from pneumo_tasks.training.fitting.head import train_head
 from pneumo_tasks.training.fitting.stage_choice import choose_stage
+from pneumo_tasks.training.fitting.strategies import strategy_of
 from pneumo_tasks.training.framing.frames import SQUASH
 from pneumo_tasks.training.model.artefact import load_artefact, score_images
 from pneumo_tasks.training.model.backbones import BackboneWeights
 from pneumo_tasks.training.model.heads import LOGIT, TUNED_LOGIT
 from pneumo_tasks.training.model.network import build_network
 from pneumo_tasks.training.recipe import Exports, Recipe
+from pneumo_tasks.training.recipes import find_recipe
 from tests.training.conftest import RUN, SNAPSHOT, write_snapshot
 
 RECIPE = "vgg16-head-and-block5"
@@ -103,3 +108,12 @@ def test_the_second_network_starts_from_the_backbone_s_own_weights(
     trained = {layer.name for layer in network.whole.layers if layer.trainable and layer.weights}
     convolutions = {f"tuned_block5_conv{number}" for number in (1, 2, 3)}
     assert {name for name in trained if "dropout" not in name} == {*convolutions, "tuned_logit"}
+
+
+def test_a_cross_fitted_head_is_not_fine_tuned_from_itself() -> None:
+    recipe = find_recipe(RECIPE)
+    assert recipe.fine_tuning is not None
+    stage = dataclasses.replace(recipe.fine_tuning, starts="head")
+    place: Any = SimpleNamespace(recipe=dataclasses.replace(recipe, fine_tuning=stage))
+    with pytest.raises(BadConfiguration, match="beside it, not from it"):
+        strategy_of(recipe).fine_tune(place, stage)
