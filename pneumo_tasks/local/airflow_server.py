@@ -14,7 +14,7 @@ from pneumo_tasks.cores import available_cores
 from pneumo_tasks.errors import StorageUnavailable
 from pneumo_tasks.local.airflow_client import AirflowClient
 from pneumo_tasks.local.store_roles import COMPONENTS
-from pneumo_tasks.storage.local_disk import make_folder, open_log
+from pneumo_tasks.storage.local_disk import make_folder, open_log, write_private
 
 USERNAME = "admin"
 GPU_POOL = "gpu"
@@ -83,8 +83,7 @@ def password(home: Path) -> str:
     path = home / "passwords.json"
     if not path.exists():
         make_folder(home)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({USERNAME: secrets.token_urlsafe(9)}))
+        write_private(path, json.dumps({USERNAME: secrets.token_urlsafe(9)}))
     return str(json.loads(path.read_text())[USERNAME])
 
 

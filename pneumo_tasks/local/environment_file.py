@@ -8,6 +8,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from pneumo_tasks.errors import BadConfiguration
+from pneumo_tasks.storage.local_disk import write_private
 
 # What the caller's shell may hold and the embedded stack must not see: another store, another Airflow.
 _FOREIGN_PREFIXES = ("AIRFLOW_", "AWS_", "PNEUMO_S3_")
@@ -31,11 +32,7 @@ def write_environment(path: Path, values: Mapping[str, str]) -> None:
                 do="Use a folder without them in its name.",
             )  # fmt: skip
         lines.append(f"{name}='{value}'\n")
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600)
-    part.write_text("".join(lines))
-    part.replace(path)
+    write_private(path, "".join(lines))
 
 
 def read_environment(path: Path) -> dict[str, str]:

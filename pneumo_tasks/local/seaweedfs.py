@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from pathlib import Path
 from pneumo_tasks.errors import BadConfiguration, StorageUnavailable
 from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.seaweedfs_security import write_security
-from pneumo_tasks.storage.local_disk import make_folder, open_log
+from pneumo_tasks.local.store_roles import ADMINISTRATOR, KeyPair, administrator, drawn_pair, kept_pairs
+from pneumo_tasks.storage.local_disk import make_folder, open_log, write_private
 
 # Each bucket takes volumes of its own, seven at a time unless told; small buckets need one.
 _GROWTH = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
@@ -97,21 +97,13 @@ def _weed() -> str:
     return found
 
 
-def _credentials(identities: Path) -> tuple[str, str]:
-    """The key pair in ``identities``; a new file with a new pair where there is none."""
-    if identities.exists():
-        pair = json.loads(identities.read_text())["identities"][0]["credentials"][0]
-        return pair["accessKey"], pair["secretKey"]
-    access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
-    identities.touch(mode=0o600)
-    identities.write_text(json.dumps(_identities(access_key, secret_key)))
-    return access_key, secret_key
-
-
-def _identities(access_key: str, secret_key: str) -> dict[str, object]:
-    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    return {"identities": [{"name": "pneumo", "credentials": credentials, "actions": actions}]}
+def _credentials(identities: Path) -> KeyPair:
+    """The administrator's pair in ``identities``; a new file with a new pair where there is none."""
+    if kept := kept_pairs(identities).get(ADMINISTRATOR):
+        return kept
+    pair = drawn_pair()
+    write_private(identities, json.dumps({"identities": [administrator(pair)]}))
+    return pair
 
 
 def _has_volumes(master_port: int) -> bool:

@@ -26,7 +26,7 @@ from pneumo_tasks.local.ports import free_ports
 from pneumo_tasks.local.processes import StartedProcess, stop
 from pneumo_tasks.local.store_roles import AWS_PAIR, PERSON, variables_of, write_identities, write_roles
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.local_disk import make_folder, open_log
+from pneumo_tasks.storage.local_disk import make_folder, open_log, write_private
 from pneumo_tasks.storage.object_store import ObjectStore
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,11 +73,7 @@ class Place:
             return None
 
     def write(self, stack: Stack) -> None:
-        part = self.record.with_name("stack.json.part")
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        part.write_text(stack.model_dump_json(indent=1))
-        part.replace(self.record)
+        write_private(self.record, stack.model_dump_json(indent=1))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pneumo_tasks.local.environment_file import read_environment, write_environment
-from pneumo_tasks.storage.local_disk import make_folder
+from pneumo_tasks.storage.local_disk import make_folder, write_private
 
 POLICIES = Path(__file__).resolve().parents[2] / "docker" / "policies"
 ROLES = ("sender", "pipeline", "scheduler", "reviewer", "reader", "deployment", "eraser")
@@ -62,22 +62,17 @@ def write_identities(path: Path, bucket: str) -> dict[str, KeyPair]:
 
     Pairs that are there stay, the administrator's too; what is missing is drawn. Returns those of the roles.
     """
-    kept = _pairs(path)
-    pairs = {name: kept.get(name) or _drawn() for name in (ADMINISTRATOR, *ROLES)}
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    kept = kept_pairs(path)
+    pairs = {name: kept.get(name) or drawn_pair() for name in (ADMINISTRATOR, *ROLES)}
     document = {
         "identities": [
-            _identity(ADMINISTRATOR, pairs[ADMINISTRATOR]) | {"actions": actions},
+            administrator(pairs[ADMINISTRATOR]),
             *(_identity(role, pairs[role]) | {"actions": [], "policyNames": [role]} for role in ROLES),
         ],
         "policies": [{"name": role, "content": _policy(role, bucket)} for role in ROLES],
     }
     make_folder(path.parent)
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600)
-    part.write_text(json.dumps(document))
-    part.replace(path)
+    write_private(path, json.dumps(document))
     return {role: pairs[role] for role in ROLES}
 
 
@@ -103,7 +98,8 @@ def _variables(pair: KeyPair, endpoint: str, bucket: str) -> dict[str, str]:
     return {**dict(zip(AWS_PAIR, pair, strict=True)), "AIRFLOW_CONN_PNEUMO_S3": json.dumps(connection)}
 
 
-def _pairs(path: Path) -> dict[str, KeyPair]:
+def kept_pairs(path: Path) -> dict[str, KeyPair]:
+    """Those of a store's identities, by name; empty where there is no file."""
     if not path.exists():
         return {}
     found = json.loads(path.read_text())["identities"]
@@ -111,8 +107,14 @@ def _pairs(path: Path) -> dict[str, KeyPair]:
     return {name: KeyPair(pair["accessKey"], pair["secretKey"]) for name, pair in pairs.items()}
 
 
-def _drawn() -> KeyPair:
+def drawn_pair() -> KeyPair:
+    """A new one."""
     return KeyPair(secrets.token_hex(10), secrets.token_hex(20))
+
+
+def administrator(pair: KeyPair) -> dict[str, Any]:
+    """The identity that may do everything."""
+    return _identity(ADMINISTRATOR, pair) | {"actions": ["Admin", "Read", "Write", "List", "Tagging"]}
 
 
 def _identity(name: str, pair: KeyPair) -> dict[str, Any]:

@@ -105,6 +105,15 @@ def open_log(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
+def write_private(path: Path, text: str) -> None:
+    """Put a file there in one step, whole, for this user alone, in place of one of an earlier time."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_text(text)
+    part.replace(path)
+
+
 def discard(path: Path) -> None:
     """Delete a file that is not needed; where the disk refuses, there was none or it cannot be helped."""
     with suppress(OSError):

@@ -8,7 +8,7 @@ from pneumo_tasks.promotion.ledger import ledger
 from pneumo_tasks.promotion.registry.anchors import Anchor, check_anchor
 from pneumo_tasks.promotion.registry.pointer import read_pointer
 from pneumo_tasks.settings import Settings
-from pneumo_tasks.storage.local_disk import written_below
+from pneumo_tasks.storage.local_disk import write_private, written_below
 from pneumo_tasks.storage.object_store import ObjectStore
 
 
@@ -38,12 +38,8 @@ def remember(settings: Settings, store: ObjectStore) -> None:
         return
     entry = ledger.read_ledger(store)[pointer.seq - 1]
     kept = _read(settings.anchor_file) | {_place(store): str(Anchor.of(entry))}
-    part = settings.anchor_file.with_name(f"{settings.anchor_file.name}.part")
-    with written_below(part.parent):
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        part.write_text(json.dumps(kept, indent=1, sort_keys=True))
-        part.replace(settings.anchor_file)
+    with written_below(settings.anchor_file.parent):
+        write_private(settings.anchor_file, json.dumps(kept, indent=1, sort_keys=True))
 
 
 def _read(path: Path) -> dict[str, str]:
